@@ -1,0 +1,14 @@
+"""PariVision: how likely is an NBA shot to go in, how sure are we, and what is it worth?"""
+
+import os
+
+__version__ = "0.1.0"
+
+# The libraries below phone home unless told not to. A workspace with other people's data does not.
+for _switch, _value in {
+    "DO_NOT_TRACK": "1",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "PLOOMBER_STATS_ENABLED": "false",
+    "PLOOMBER_VERSION_CHECK_DISABLED": "true",
+}.items():
+    os.environ.setdefault(_switch, _value)
