@@ -72,12 +72,11 @@ COLUMNS: dict[str, str] = {
     "simulated": "bool",
 }
 
-# What says that two accounts of one shot differ; a change in any of them is a correction.
+# What says that two accounts of one shot differ; a change in any of them is a correction. Names are spelled, and
+# positions given, differently by different sources without the shot being another.
 CONTENT_COLUMNS = (
     "game_date",
     "season_type",
-    "player_name",
-    "position",
     "team_id",
     "home",
     "action_type",
@@ -214,3 +213,12 @@ def seven_variables(shots: pd.DataFrame) -> pd.DataFrame:
         },
         index=pd.Index(shots["shot_id"], name="shot_id"),
     )
+
+
+def sample_games(shots: pd.DataFrame, about: int, seed: int) -> pd.DataFrame:
+    """About this many shots, by whole games drawn at random over the whole time; all of them where `about` is 0."""
+    if not about or about >= len(shots):
+        return shots
+    sizes = shots.groupby("game_id").size().sample(frac=1, random_state=seed)
+    chosen = sizes.index[: int(np.searchsorted(sizes.cumsum().to_numpy(), about)) + 1]
+    return shots[shots["game_id"].isin(chosen)]

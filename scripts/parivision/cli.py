@@ -1,0 +1,165 @@
+"""The `parivision` command."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any, get_args, get_origin
+
+import click
+
+from parivision import __version__
+from parivision.errors import PariVisionError
+from parivision.parameters import Parameters
+
+EXIT_ERROR = 1
+EXIT_BUSY = 75  # EX_TEMPFAIL: try again later
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(__version__, prog_name="parivision")
+def cli() -> None:
+    """How likely is an NBA shot to go in, how sure are we, and what is it worth?"""
+
+
+def _option(name: str) -> click.Option:
+    """A command-line option for one parameter of the pipeline; env.yaml holds its default."""
+    info = Parameters.model_fields[name]
+    annotation: Any = info.annotation
+    if get_origin(annotation) is not None and all(isinstance(v, str) for v in get_args(annotation)):
+        kind: Any = click.Choice(get_args(annotation))
+    else:
+        kind = {int: int, float: float}.get(annotation, str)
+    return click.Option([f"--{name.replace('_', '-')}", name], type=kind, help=info.description)
+
+
+def _build(force: bool, **given: Any) -> None:
+    """Run the pipeline: only what is out of date. Any parameter of env.yaml can be overridden."""
+    from parivision.operations import build as operation
+
+    overrides = {name: value for name, value in given.items() if value is not None}
+    if overrides.get("path"):
+        overrides["path"] = ",".join(_from_here(part) for part in overrides["path"].split(","))
+    started = time.monotonic()
+    summary = operation.build(overrides, force)
+    click.echo(operation.say(summary))
+    ran = f"{summary['ran']} notebooks ran" if summary["ran"] else "nothing to do: every report is up to date"
+    click.echo(f"Time      {time.monotonic() - started:.0f} s; {ran}")
+
+
+def _from_here(part: str) -> str:
+    """A path as the user meant it, from the folder he stands in; the build itself runs in the workspace."""
+    part = part.strip()
+    return part if "://" in part or not part else str(Path.cwd() / Path(part).expanduser())
+
+
+cli.add_command(
+    click.Command(
+        "build",
+        callback=_build,
+        help=_build.__doc__,
+        params=[
+            *(_option(name) for name in Parameters.model_fields if name != "input_state"),
+            click.Option(["--force"], is_flag=True, help="run every notebook, whatever its state"),
+        ],
+    )
+)
+
+
+@cli.command(context_settings={"ignore_unknown_options": True, "allow_extra_args": True}, add_help_option=True)
+@click.option("--all", "everything", is_flag=True, help="also the slow drills, as CI runs them")
+@click.argument("pytest_arguments", nargs=-1, type=click.UNPROCESSED)
+def test(everything: bool, pytest_arguments: tuple[str, ...]) -> None:
+    """Run the tests; further arguments go to pytest."""
+    from parivision.settings import workspace_root
+
+    chosen = [] if everything else ["-m", "not slow"]
+    command = [sys.executable, "-m", "pytest", *chosen, *pytest_arguments]
+    raise SystemExit(subprocess.call(command, cwd=workspace_root()))
+
+
+@cli.command(context_settings={"ignore_unknown_options": True})
+@click.argument("jupyter_arguments", nargs=-1, type=click.UNPROCESSED)
+def lab(jupyter_arguments: tuple[str, ...]) -> None:
+    """Open JupyterLab on the pipeline's notebooks; further arguments go to it."""
+    from parivision.lab import launch
+
+    raise SystemExit(launch(list(jupyter_arguments)))
+
+
+@cli.command()
+@click.option("--port", default=5000, show_default=True, help="on loopback")
+def mlflow(port: int) -> None:
+    """Open MLflow's pages on the recorded candidates."""
+    from parivision.settings import get_settings, workspace_root
+
+    uri = get_settings().mlflow_tracking_uri or f"sqlite:///{get_settings().data_dir}/mlflow.db"
+    command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", uri, "--host", "127.0.0.1"]
+    raise SystemExit(subprocess.call([*command, "--port", str(port)], cwd=workspace_root()))
+
+
+@cli.command()
+@click.option("--check", is_flag=True, help="only say whether pipeline.yaml is up to date; exit 1 where it is not")
+def resources(check: bool) -> None:
+    """Write into pipeline.yaml which modules of the package each notebook depends on."""
+    from parivision.operations.resources import update
+    from parivision.settings import workspace_root
+
+    changed = update(workspace_root(), write=not check)
+    click.echo(f"changed: {', '.join(changed)}" if changed else "pipeline.yaml names every module that is used")
+    if check and changed:
+        raise SystemExit(EXIT_ERROR)
+
+
+@cli.group()
+def benchmark() -> None:
+    """Measure again what the README claims."""
+
+
+@benchmark.command("ingest")
+@click.option("--path", required=True, help="season archives: file, folder, pattern or URL")
+@click.option("--store", type=click.Choice(["duckdb", "mongodb"]), default="duckdb", show_default=True)
+def benchmark_ingest(path: str, store: str) -> None:
+    """Time from files to stored shots, in a store of its own that is removed afterwards."""
+    from parivision.benchmarks import ingest
+
+    click.echo(ingest(",".join(_from_here(p) for p in path.split(",")), store))
+
+
+@benchmark.command("model")
+@click.option("--path", required=True, help="season archives: file, folder, pattern or URL")
+@click.option("--test-from", required=True, help="first day of the test games, YYYY-MM-DD")
+@click.option("--json", "json_file", type=click.Path(dir_okay=False), help="also write the figures to this file")
+@click.option("--seed", default=7, show_default=True)
+def benchmark_model(path: str, test_from: str, json_file: str | None, seed: int) -> None:
+    """Train on all games before a day, test on all from it on."""
+    from parivision.benchmarks import model
+
+    click.echo(model(",".join(_from_here(p) for p in path.split(",")), test_from, json_file, seed))
+
+
+def main() -> None:
+    """Run the command; a user's error is one line and a non-zero exit, not a traceback."""
+    from parivision.operations.lock import Busy
+
+    try:
+        cli(standalone_mode=False)
+    except click.exceptions.Abort:
+        click.echo("stopped", err=True)
+        raise SystemExit(130) from None
+    except click.ClickException as error:
+        error.show()
+        raise SystemExit(error.exit_code) from None
+    except Busy as error:
+        click.echo(f"parivision: {error}", err=True)
+        raise SystemExit(EXIT_BUSY) from None
+    except PariVisionError as error:
+        click.echo(f"parivision: {error}", err=True)
+        for note in getattr(error, "__notes__", []):
+            click.echo(note, err=True)
+        raise SystemExit(EXIT_ERROR) from None
+    except KeyboardInterrupt:
+        click.echo("stopped", err=True)
+        raise SystemExit(130) from None

@@ -1,0 +1,379 @@
+"""From raw records to canonical shots in the store: judged, identified, deduplicated, accounted for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import date, datetime
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from parivision import shots as canonical
+from parivision import sources
+from parivision.errors import PariVisionError
+from parivision.files import read_table, write_table
+from parivision.parameters import listed
+from parivision.sources.records import team_codes
+from parivision.store import Store
+
+REJECT_COLUMNS = ("source", "origin", "line", "column", "value", "reason")
+
+# The columns of a candidate without which a shot says nothing.
+_REQUIRED = (
+    "game_id",
+    "game_date",
+    "period",
+    "period_seconds_left",
+    "player_id",
+    "player_name",
+    "team_id",
+    "team_name",
+    "home_team",
+    "away_team",
+    "action_type",
+    "x_ft",
+    "y_ft",
+    "made",
+)
+_SAME_MOMENT = ["game_id", "period", "period_seconds_left", "player_id"]
+_SAME_ATTEMPT = [*_SAME_MOMENT, "x_ft", "y_ft", "made", "action_type"]
+_TIP_IN_REACH_FT = 4.0
+
+
+@dataclass(frozen=True)
+class Accounting:
+    """Where every row that came in went: ``read == stored + duplicates + rejected``, always.
+
+    Attributes
+    ----------
+    read : int
+        Rows that the source held, malformed ones included.
+    stored : int
+        Shots that are new in the store, or replaced an earlier account of the same shot.
+    corrected : int
+        The part of `stored` that replaced an earlier account, which is kept as history.
+    duplicates : int
+        Rows that said nothing new: repeats within the input, and shots that the store already held.
+    rejected : int
+        Rows that broke the schema; each is in quarantine with every reason.
+    """
+
+    read: int
+    stored: int
+    corrected: int
+    duplicates: int
+    rejected: int
+
+    def check(self) -> Accounting:
+        """Itself, or AssertionError where a row was lost or counted twice."""
+        total = self.stored + self.duplicates + self.rejected
+        if total != self.read:
+            raise AssertionError(
+                f"row accounting is off by {self.read - total}: read {self.read}, stored {self.stored}, "
+                f"duplicates {self.duplicates}, rejected {self.rejected}"
+            )
+        return self
+
+    def to_dict(self) -> dict[str, int]:
+        """The five counts by name."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Judged:
+    """Raw records after judgement.
+
+    Attributes
+    ----------
+    shots : pd.DataFrame
+        Canonical shots (`shots.COLUMNS`), one row an attempt; the index is that of the raw frame.
+    rejects : pd.DataFrame
+        One row for each broken value: `REJECT_COLUMNS`; a row of input may appear more than once.
+    rejected_rows : int
+        Rows of input with at least one broken value, malformed lines included.
+    duplicate_rows : int
+        Sound rows that repeat another one of the same input.
+    """
+
+    shots: pd.DataFrame
+    rejects: pd.DataFrame
+    rejected_rows: int
+    duplicate_rows: int
+
+
+def judge(raw: sources.RawShots, source: str) -> Judged:
+    """Turn raw records into canonical shots, and say of each row that is refused what is wrong with it."""
+    frame = raw.frame
+    candidates, problems = sources.to_candidates(source, frame)
+    shots = _derive(candidates, source)
+    problems = pd.concat([problems, _violations(shots, already=problems)], ignore_index=True)
+
+    bad_rows = pd.Index(problems["row"].unique())
+    sound = shots.drop(index=bad_rows)
+    first = _first_accounts(sound, has_event_ids=bool(sound["event_id"].notna().all()) and len(sound) > 0)
+    kept = _number_attempts(sound.loc[first])
+
+    rejects = pd.DataFrame(
+        {
+            "source": source,
+            "origin": frame["_origin"].reindex(problems["row"]).to_numpy(),
+            "line": frame["_line"].reindex(problems["row"]).to_numpy(),
+            "column": problems["column"].to_numpy(),
+            "value": problems["value"].astype(str).str.slice(0, 200).to_numpy(),
+            "reason": problems["reason"].to_numpy(),
+        }
+    )
+    malformed = raw.bad.assign(source=source)
+    tables = [t for t in (malformed[list(REJECT_COLUMNS)], rejects) if len(t)]
+    rejects = pd.concat(tables, ignore_index=True) if tables else rejects[list(REJECT_COLUMNS)]
+    return Judged(
+        shots=canonical.SCHEMA.validate(_typed(kept)),
+        rejects=rejects,
+        rejected_rows=len(bad_rows) + len(raw.bad),
+        duplicate_rows=len(sound) - len(kept),
+    )
+
+
+def ingest(raw: sources.RawShots, source: str, store: Store, received_at: datetime) -> tuple[Accounting, Judged]:
+    """Judge raw records and put them into the store, so that doing it again changes nothing.
+
+    Raw records go in first and shots last: whatever happens in between, running it again ends in the same state.
+    """
+    judged = judge(raw, source)
+    shots = _recognise(judged.shots, store)
+    store.put_raw(_raw_documents(raw, source, shots["shot_id"], received_at))
+    store.quarantine(_reject_documents(judged.rejects, received_at))
+    outcome = store.upsert(shots, received_at)
+    accounting = Accounting(
+        read=raw.read,
+        stored=outcome.inserted + outcome.corrected,
+        corrected=outcome.corrected,
+        duplicates=judged.duplicate_rows + outcome.unchanged,
+        rejected=judged.rejected_rows,
+    ).check()
+    return accounting, judged
+
+
+def _derive(candidates: pd.DataFrame, source: str) -> pd.DataFrame:
+    """Candidates with every canonical column but `shot_id`, in wide types that can hold what is out of range."""
+    shots = candidates.assign(
+        season=canonical.season_of(candidates["game_id"].astype("string")),
+        team=team_codes(candidates),
+        source=source,
+        sources=source,
+        simulated=sources.SOURCES[source].simulated,
+    )
+    shots["home"] = shots["team"] == shots["home_team"]
+    shots["opponent"] = shots["away_team"].where(shots["home"], shots["home_team"])
+    return shots
+
+
+def _violations(shots: pd.DataFrame, already: pd.DataFrame) -> pd.DataFrame:
+    """Every value that breaks the canonical schema: columns `row`, `column`, `value`, `reason`.
+
+    The schema's own checks are run on wide types, because a 9999 must be named, not wrapped around by int8.
+    """
+    found: list[pd.DataFrame] = []
+
+    def add(rows: pd.Index[Any], column: str, reason: str) -> None:
+        if len(rows):
+            value = shots.loc[rows, column].astype(str) if column in shots else pd.Series("", index=rows)
+            found.append(pd.DataFrame({"row": rows, "column": column, "value": value.to_numpy(), "reason": reason}))
+
+    broken = already.groupby("column")["row"].agg(set).to_dict() if len(already) else {}
+    unparsed = pd.Index(already["row"].unique())
+    for column in _REQUIRED:
+        missing = shots.index[shots[column].isna()]
+        add(missing.difference(unparsed), column, "missing")
+    named = shots["home_team"].notna() & shots["away_team"].notna() & shots["team_id"].notna()
+    stranger = shots["team"].isna() | ((shots["team"] != shots["home_team"]) & (shots["team"] != shots["away_team"]))
+    add(shots.index[named & stranger].difference(unparsed), "team_id", "plays for neither the home nor the away team")
+
+    for column, spec in canonical.SCHEMA.columns.items():
+        if column not in shots or column in {"team", "opponent", "season"}:
+            continue
+        values = shots[column].dropna()
+        values = values[~values.index.isin(broken.get(column, ()))]
+        for check in spec.checks:
+            passed = check(values).check_output
+            add(values.index[~np.asarray(passed, dtype=bool)], column, str(check.error or check.name))
+    season_known = shots["season"].notna() | shots["game_id"].isna()
+    add(shots.index[~season_known].difference(unparsed), "game_id", "no season can be read from it")
+
+    seen = {row for table in found for row in table["row"]} | set(unparsed)
+    rest = shots.drop(index=list(seen))
+    for check in canonical.SCHEMA.checks:
+        passed = np.asarray(check(rest).check_output, dtype=bool)
+        column = "period_seconds_left" if check.name == "clock_fits_period" else "y_ft"
+        add(rest.index[~passed], column, str(check.error))
+    empty = pd.DataFrame({"row": [], "column": [], "value": [], "reason": []})
+    return pd.concat(found, ignore_index=True) if found else empty
+
+
+def _first_accounts(shots: pd.DataFrame, has_event_ids: bool) -> pd.Index[Any]:
+    """Index of the rows to keep where the same attempt is reported more than once in one input.
+
+    With event ids the league's own key (game, event) decides, and the last account counts. Without them only an
+    exact repeat can be a duplicate, and not every exact repeat is one: a missed tip-in can be tipped and missed
+    again within the same second, from the same recorded place. Such repeats are kept, unless the whole game is
+    in the input several times over: then the median number of copies of its rows tells how often.
+    """
+    if has_event_ids:
+        return shots.index[~shots.duplicated(["game_id", "event_id"], keep="last")]
+    repeat = shots.groupby([*_SAME_ATTEMPT, "team_id"], sort=False, dropna=False).cumcount()
+    if not repeat.any():
+        return shots.index
+    copies_of_row = shots.groupby([*_SAME_ATTEMPT, "team_id"], sort=False, dropna=False)["game_id"].transform("size")
+    distinct = repeat == 0
+    game_copies = copies_of_row[distinct].groupby(shots.loc[distinct, "game_id"]).median()
+    copies = np.ceil(shots["game_id"].map(game_copies).astype(float)).clip(lower=1)
+    reach = np.hypot(shots["x_ft"].astype(float), shots["y_ft"].astype(float)) < _TIP_IN_REACH_FT
+    can_repeat = reach & ~shots["made"].astype(bool)
+    attempts = np.where(can_repeat, np.ceil(copies_of_row / copies), 1)
+    return shots.index[(repeat < attempts).to_numpy()]
+
+
+def _number_attempts(shots: pd.DataFrame) -> pd.DataFrame:
+    """Give each attempt its `shot_id`: game, period, seconds left, player, and a number within that second.
+
+    The number follows the content, not the order of the rows, so that two sources agree on it.
+    """
+    order = shots.sort_values([*_SAME_ATTEMPT, "event_id"], kind="stable", na_position="last")
+    number = order.groupby(_SAME_MOMENT, sort=False).cumcount().reindex(shots.index)
+    return shots.assign(shot_id=_moment(shots) + "-" + number.astype(str))
+
+
+def _moment(shots: pd.DataFrame) -> pd.Series[Any]:
+    return (
+        shots["game_id"].astype(str)
+        + "-"
+        + shots["period"].astype(int).astype(str)
+        + "-"
+        + shots["period_seconds_left"].astype(int).astype(str).str.zfill(3)
+        + "-"
+        + shots["player_id"].astype(int).astype(str)
+    )
+
+
+def _typed(shots: pd.DataFrame) -> pd.DataFrame:
+    """The canonical columns in their order and types."""
+    text = {c: "object" for c, t in canonical.COLUMNS.items() if t == "object"}
+    shots = canonical.add_geometry(shots.astype({"x_ft": float, "y_ft": float}))
+    shots = shots[list(canonical.COLUMNS)].astype({**canonical.COLUMNS, **text})
+    for column in text:
+        if shots[column].isna().any():
+            shots[column] = shots[column].where(shots[column].notna(), None)
+    return shots
+
+
+def _recognise(shots: pd.DataFrame, store: Store) -> pd.DataFrame:
+    """Shots with the ids under which the store already knows them, whichever source told it first.
+
+    An attempt is recognised by (game, event) where both accounts carry the event; else by equal content; else,
+    within its second, as a correction of the account that nothing else matched. What is left is new.
+    """
+    games = shots["game_id"].unique().tolist()
+    columns = ["shot_id", "event_id", *_SAME_ATTEMPT]
+    known = store.shots(game_ids=games, columns=columns)
+    if known.empty or shots.empty:
+        return shots
+    ids = pd.Series(pd.NA, index=shots.index, dtype="object")
+
+    by_event = known[known["event_id"].notna()].set_index(["game_id", "event_id"])["shot_id"]
+    has_event = shots["event_id"].notna()
+    if len(by_event) and has_event.any():
+        keys = pd.MultiIndex.from_frame(shots.loc[has_event, ["game_id", "event_id"]])
+        ids.loc[has_event] = by_event.reindex(keys).to_numpy()
+
+    def numbered(table: pd.DataFrame) -> pd.MultiIndex:
+        repeat = table.groupby(_SAME_ATTEMPT, sort=False).cumcount()
+        return pd.MultiIndex.from_frame(table[_SAME_ATTEMPT].assign(repeat=repeat))
+
+    free = known[~known["shot_id"].isin(set(ids.dropna()))]
+    todo = shots[ids.isna()]
+    by_content = pd.Series(free["shot_id"].to_numpy(), index=numbered(free))
+    ids.loc[todo.index] = by_content.reindex(numbered(todo)).to_numpy()
+
+    free = free[~free["shot_id"].isin(set(ids.dropna()))]
+    todo = shots[ids.isna()]
+    taken = set(known["shot_id"]) | set(ids.dropna())
+    open_ids: dict[str, list[tuple[str, bool]]] = {}
+    for shot_id, event in zip(free["shot_id"], free["event_id"], strict=True):
+        open_ids.setdefault(shot_id.rsplit("-", 1)[0], []).append((shot_id, pd.isna(event)))
+    fresh: dict[Any, str] = {}
+    for row, moment, event in zip(todo.index, _moment(todo), todo["event_id"], strict=True):
+        # Two different events of the same second are two attempts, never a correction of one another.
+        match = next((i for i, no_event in open_ids.get(moment, []) if no_event or pd.isna(event)), None)
+        if match is not None:
+            open_ids[moment] = [entry for entry in open_ids[moment] if entry[0] != match]
+            fresh[row] = match
+            continue
+        number = 0
+        while f"{moment}-{number}" in taken:
+            number += 1
+        fresh[row] = f"{moment}-{number}"
+        taken.add(fresh[row])
+    ids.update(pd.Series(fresh, dtype="object"))
+    return shots.assign(shot_id=ids.astype(object))
+
+
+def _raw_documents(raw: sources.RawShots, source: str, shot_ids: pd.Series[Any], received_at: datetime) -> pd.DataFrame:
+    """Raw records as the store keeps them: under an id made of their content, with the shot that they became."""
+    received = [c for c in raw.frame.columns if not c.startswith("_")]
+    content = pd.util.hash_pandas_object(raw.frame[received], index=False, categorize=True)
+    occurrence = content.groupby(content, sort=False).cumcount()
+    raw_id = source + "-" + content.map("{:016x}".format) + "-" + occurrence.astype(str)
+    documents = raw.frame[received].copy(deep=False)
+    documents.insert(0, "raw_id", raw_id.to_numpy())
+    documents.insert(1, "source", source)
+    documents.insert(2, "origin", raw.frame["_origin"].to_numpy())
+    documents.insert(3, "line", raw.frame["_line"].to_numpy())
+    documents.insert(4, "shot_id", shot_ids.reindex(raw.frame.index).to_numpy())
+    documents.insert(5, "received_at", pd.Timestamp(received_at))
+    return documents
+
+
+def _reject_documents(rejects: pd.DataFrame, received_at: datetime) -> pd.DataFrame:
+    content = pd.util.hash_pandas_object(rejects.astype(str), index=False)
+    return rejects.assign(
+        reject_id=content.map("{:016x}".format).to_numpy(), received_at=pd.Timestamp(received_at)
+    ).drop_duplicates("reject_id")
+
+
+def save_raw(raw: sources.RawShots, records: str, malformed: str, truth: str) -> None:
+    """Write raw records, malformed rows and, for a simulated source, its known probabilities as three tables."""
+    write_table(raw.frame, records)
+    write_table(raw.bad, malformed)
+    known = raw.truth if raw.truth is not None else pd.DataFrame({"game_id": [], "event_id": []})
+    write_table(known, truth)
+
+
+def load_raw(records: str, malformed: str) -> sources.RawShots:
+    """Raw records as `save_raw` wrote them; the known probabilities stay where they are."""
+    return sources.RawShots(read_table(records), read_table(malformed))
+
+
+def snapshot(store: Store, parameters: Mapping[str, Any]) -> pd.DataFrame:
+    """The stored shots that a build works on, with `place_known`.
+
+    Parameters
+    ----------
+    store : Store
+    parameters : mapping
+        `source`, `seasons`, `date_from`, `date_to`, `sample_shots`, `seed`; see `parameters.Parameters`.
+
+    Raises
+    ------
+    PariVisionError
+        Where nothing is left.
+    """
+    seasons = listed(parameters["seasons"])
+    day = {k: date.fromisoformat(parameters[k]) if parameters[k] else None for k in ("date_from", "date_to")}
+    shots = store.shots(sources=[parameters["source"]], seasons=seasons or None, **day)
+    if shots.empty:
+        limits = ", ".join(f"{k} {parameters[k]}" for k in ("seasons", "date_from", "date_to") if parameters[k])
+        raise PariVisionError(f"no shots of source {parameters['source']} are left within {limits or 'the input'}")
+    shots = shots.assign(place_known=canonical.place_known(shots))
+    return canonical.sample_games(shots, parameters["sample_shots"], parameters["seed"]).reset_index(drop=True)

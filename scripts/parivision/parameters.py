@@ -1,0 +1,98 @@
+"""The pipeline's parameters: names, types, ranges, and what each means. `env.yaml` holds the values."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from datetime import date
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from parivision.errors import ParameterError
+
+
+def _a_day(value: str) -> str:
+    if value:
+        try:
+            date.fromisoformat(value)
+        except ValueError:
+            raise ValueError("not a day like 2020-02-01") from None
+    return value
+
+
+Day = Annotated[str, AfterValidator(_a_day)]
+Share = Annotated[float, Field(gt=0, lt=1)]
+
+
+class Parameters(BaseModel):
+    """Every parameter that a notebook of the pipeline may take. Empty text means "not limited" or "choose"."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    source: Literal["virtual", "archive", "shot_locations", "nba_stats"] = Field(
+        "virtual", description="where shots come from"
+    )
+    path: str = Field("", description="archive and shot_locations: file, folder, pattern or URL; several by commas")
+    seasons: str = Field("", description="seasons to use, such as 2017-18, several by commas; all by default")
+    season_types: str = Field("Regular Season", description="nba_stats: kinds of games to ask for, by commas")
+    date_from: Day = Field("", description="first game day to use, YYYY-MM-DD")
+    date_to: Day = Field("", description="last game day to use, YYYY-MM-DD")
+    store: Literal["auto", "duckdb", "mongodb"] = Field(
+        "auto", description="where shots are kept; auto takes MongoDB where PARIVISION_MONGODB_URI is set"
+    )
+    sample_shots: int = Field(0, ge=0, description="use about this many shots, by whole games; 0 uses all")
+    seed: int = Field(7, ge=0, lt=2**31, description="seed of every random choice")
+    league_shots: int = Field(100_000, ge=1_000, le=5_000_000, description="virtual: about how many shots to simulate")
+    league_seasons: int = Field(2, ge=1, le=30, description="virtual: how many seasons")
+    league_drift: float = Field(0.0, ge=0, le=1, description="virtual: slow change between seasons; 0 is none")
+    test_from: Day = Field("", description="first day of the test games, YYYY-MM-DD; chosen by test_share if empty")
+    test_share: Share = Field(0.2, description="share of the shots, the latest, that the report is on")
+    validation_share: Share = Field(0.1, description="share of the shots before the test that choose between models")
+    drift_significance: Share = Field(0.01, description="level at which a change counts as drift, after correction")
+    drift_current_share: Share = Field(0.5, description="share of the test games, the latest, watched for drift")
+    ece_limit: Share = Field(
+        0.02, description="a challenger less calibrated than this, and than the champion, stays out"
+    )
+    data_dir: str = Field(".data", min_length=1, description="where a build keeps what it makes for itself")
+    reports_dir: str = Field("reports", min_length=1, description="where a build writes its reports")
+    input_state: str = Field("", description="fingerprint of the input files, so that changed files are read again")
+
+    @model_validator(mode="after")
+    def _belong_together(self) -> Parameters:
+        if self.source in {"archive", "shot_locations"} and not self.path:
+            raise ValueError(f"path: source {self.source} needs one: a file, folder, pattern or URL")
+        if self.source == "nba_stats" and not self.seasons:
+            raise ValueError("seasons: source nba_stats needs them, such as 2017-18")
+        if self.date_from and self.date_to and self.date_from > self.date_to:
+            raise ValueError(f"date_from: {self.date_from} is after date_to {self.date_to}")
+        return self
+
+
+def listed(text: str) -> list[str]:
+    """Values of a parameter that takes several, separated by commas."""
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
+def check_parameters(values: Mapping[str, Any]) -> Parameters:
+    """Parameters from names and values; what is not given takes its default.
+
+    Raises
+    ------
+    ParameterError
+        Names every parameter that does not exist or has a wrong type or value, in one line.
+    """
+    unknown = [name for name in values if name not in Parameters.model_fields]
+    if unknown:
+        near = difflib.get_close_matches(unknown[0], list(Parameters.model_fields), n=1)
+        hint = f"; did you mean {near[0]}?" if near else f"; there are {', '.join(Parameters.model_fields)}"
+        raise ParameterError(f"no such parameter: {', '.join(unknown)}{hint}")
+    try:
+        return Parameters(**values)
+    except ValidationError as error:
+        said = []
+        for problem in error.errors():
+            name = str(problem["loc"][0]) if problem["loc"] else ""
+            message = problem["msg"].removeprefix("Value error, ")
+            said.append(f"{name} = {values.get(name)!r}: {message}" if name else message)
+        raise ParameterError(f"parameter {'; parameter '.join(said)}. See env.yaml") from None

@@ -1,0 +1,166 @@
+"""MLflow's record of every candidate, and the champion: the one model of each kind that is to be used."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from parivision.errors import ModelError
+from parivision.models import Model, load_model
+from parivision.settings import get_settings
+
+EXPERIMENT = "parivision"
+ALIAS = "champion"
+
+# MLflow retries for minutes by default; a build must say within seconds that its server is down.
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "5")
+
+
+@dataclass(frozen=True)
+class Champion:
+    """The registered champion of one kind.
+
+    Attributes
+    ----------
+    name, version : str
+        In the registry.
+    sha256 : str
+        Of the model file; nothing else is loaded.
+    path : Path
+        The file, local.
+    tags : dict
+        What was registered with it: candidate, split, scores.
+    """
+
+    name: str
+    version: str
+    sha256: str
+    path: Path
+    tags: dict[str, str]
+
+    def load(self) -> Model:
+        """The model, if its file is the registered one; ModelError otherwise."""
+        return load_model(self.path, self.sha256)
+
+
+def registered_name(kind: str, simulated: bool) -> str:
+    """Name of the registered model: simulated and real data have champions of their own, never each other's."""
+    return f"{kind}-{'simulated' if simulated else 'real'}"
+
+
+class Registry:
+    """A thin layer over MLflow: SQLite under the data folder, or the server that settings name."""
+
+    def __init__(self, tracking_uri: str | None = None, data_dir: Path | None = None) -> None:
+        import mlflow
+
+        settings = get_settings()
+        folder = data_dir or settings.data_dir
+        folder.mkdir(parents=True, exist_ok=True)
+        self.tracking_uri = tracking_uri or settings.mlflow_tracking_uri or f"sqlite:///{folder.resolve()}/mlflow.db"
+        self._artifacts = (folder / "mlflow-artifacts").resolve()
+        mlflow.set_tracking_uri(self.tracking_uri)
+        self.client = mlflow.MlflowClient(self.tracking_uri)
+
+    def record(
+        self,
+        run_name: str,
+        parameters: dict[str, Any],
+        metrics: dict[str, float],
+        tags: dict[str, str],
+        model_file: Path,
+        figures: dict[str, Any] | None = None,
+    ) -> str:
+        """One MLflow run for one candidate, with its model file and figures; returns the run's id.
+
+        Raises
+        ------
+        ModelError
+            Where MLflow cannot be reached or refuses.
+        """
+        from mlflow.exceptions import MlflowException
+
+        try:
+            run = self.client.create_run(self._experiment(), run_name=run_name, tags=tags)
+            run_id = str(run.info.run_id)
+            for key, value in parameters.items():
+                self.client.log_param(run_id, key.replace("(", "").replace(")", ""), value)
+            for key, number in metrics.items():
+                self.client.log_metric(run_id, key, number)
+            self.client.log_artifact(run_id, str(model_file), "model")
+            with tempfile.TemporaryDirectory() as folder:
+                for name, figure in (figures or {}).items():
+                    path = Path(folder) / f"{name}.html"
+                    figure.write_html(path, include_plotlyjs=True)
+                    self.client.log_artifact(run_id, str(path), "figures")
+            self.client.set_terminated(run_id)
+        except MlflowException as error:
+            raise self._unreachable(error) from None
+        return run_id
+
+    def champion(self, name: str) -> Champion | None:
+        """The champion registered under a name, or None where there is none yet.
+
+        Raises
+        ------
+        ModelError
+            Where MLflow cannot be reached.
+        """
+        from mlflow.exceptions import MlflowException
+
+        try:
+            version = self.client.get_model_version_by_alias(name, ALIAS)
+        except MlflowException as error:
+            if error.error_code in {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}:
+                return None
+            raise self._unreachable(error) from None
+        tags = dict(version.tags)
+        return Champion(
+            name=name,
+            version=str(version.version),
+            sha256=tags["sha256"],
+            path=self._file(version.run_id, tags["file"]),
+            tags=tags,
+        )
+
+    def promote(self, name: str, run_id: str, file: str, sha256: str, tags: dict[str, str]) -> Champion:
+        """Register a run's model file as a new version, and make that version the champion."""
+        from mlflow.exceptions import MlflowException
+
+        try:
+            try:
+                self.client.create_registered_model(name)
+            except MlflowException as error:
+                if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                    raise
+            artifact_uri = self.client.get_run(run_id).info.artifact_uri
+            version = self.client.create_model_version(
+                name, source=f"{artifact_uri}/model", run_id=run_id, tags={**tags, "sha256": sha256, "file": file}
+            )
+            # The alias moves last: until then the old champion is the champion.
+            self.client.set_registered_model_alias(name, ALIAS, version.version)
+        except MlflowException as error:
+            raise self._unreachable(error) from None
+        champion = self.champion(name)
+        if champion is None:
+            raise ModelError(f"{name} was registered in {self.tracking_uri}, but no champion can be read back")
+        return champion
+
+    def _experiment(self) -> str:
+        found = self.client.get_experiment_by_name(EXPERIMENT)
+        if found is not None:
+            return str(found.experiment_id)
+        local = self.tracking_uri.startswith("sqlite:")
+        return str(self.client.create_experiment(EXPERIMENT, str(self._artifacts) if local else None))
+
+    def _file(self, run_id: str, file: str) -> Path:
+        return Path(self.client.download_artifacts(run_id, f"model/{file}"))
+
+    def _unreachable(self, error: Exception) -> ModelError:
+        where = self.tracking_uri if "@" not in self.tracking_uri else self.tracking_uri.split("@")[-1]
+        first_line = str(error).splitlines()[0][:200]
+        return ModelError(f"MLflow at {where} failed: {first_line}. Check that it runs, or unset MLFLOW_TRACKING_URI")

@@ -1,0 +1,197 @@
+"""The index page: the numbers that matter, every report, every service and the last runs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from parivision.reporting.files import write_atomically
+from parivision.reporting.label import ReportLabel
+from parivision.reporting.page import content_policy
+
+TEMPLATES = Path(__file__).parent / "templates"
+NOTHING = "not enough data"
+
+_DRIFT_WORDS = {"ok": "None found", "drift": "Found", "insufficient data": "Insufficient data"}
+_REASONS_SHOWN = 3
+
+
+def write_portal(
+    path: str | Path,
+    *,
+    summary: Mapping[str, Any],
+    reports: Sequence[Mapping[str, Any]],
+    services: Sequence[Mapping[str, Any]] = (),
+    runs: Sequence[Mapping[str, Any]] = (),
+    downloads: Sequence[Mapping[str, Any]] = (),
+) -> Path:
+    """Write the index page whole or not at all; return its path.
+
+    Parameters
+    ----------
+    path : path
+        The page to write, `reports/index.html`.
+    summary : mapping
+        What `summary.json` holds: `rows` (`read`, `stored`, `duplicates`, `rejected`), `models` (`pre_shot` and
+        `review`, each `log_loss`, `log_loss_ci`, `baseline_log_loss`, `auc`, `accuracy`, `brier`, `ece`), `drift`
+        (`status`, perhaps `reasons`), `source`, `simulated`, `seconds`, `peak_memory_mib`. Anything may be missing
+        or None and is then shown as such.
+    reports : sequence of mapping
+        `name`, `title`, `description`, `path` (relative to the page), `seconds`, `status` ("ok", "failed", ...).
+    services : sequence of mapping
+        `name`, `description`, `url` (http or https to be a link, else a command to type), `state`.
+    runs : sequence of mapping
+        One a run, latest first; the keys of the first are the columns.
+    downloads : sequence of mapping
+        `name`, `description`, `path` (relative to the page).
+    """
+    return write_atomically(path, render_portal(summary, reports, services, runs, downloads))
+
+
+def render_portal(
+    summary: Mapping[str, Any],
+    reports: Sequence[Mapping[str, Any]],
+    services: Sequence[Mapping[str, Any]] = (),
+    runs: Sequence[Mapping[str, Any]] = (),
+    downloads: Sequence[Mapping[str, Any]] = (),
+) -> str:
+    """The index page as text; the parameters are those of `write_portal`."""
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES), autoescape=True, trim_blocks=True, undefined=StrictUndefined
+    )
+    environment.filters.update(decimals=_decimals, whole=_whole, seconds=_seconds, share_of=_share_of, cell=_cell)
+    models = summary.get("models") or {}
+    source = {"simulated": summary.get("simulated"), "source_label": f"source: {summary.get('source') or 'not stated'}"}
+    return environment.get_template("portal.html.j2").render(
+        policy=Markup(content_policy(())),  # noqa: S704 -- a constant of ours: it holds no outside text
+        label=ReportLabel.of(source),
+        summary={k: _number(summary.get(k)) for k in ("seconds", "peak_memory_mib")},
+        rows=_rows(summary.get("rows") or {}),
+        models={name: _model(models.get(name)) for name in ("pre_shot", "review")},
+        drift=_drift(summary.get("drift") or {}),
+        reports=[_entry(r, ("name", "title", "description", "status")) for r in reports],
+        services=[_entry(s, ("name", "description", "url", "state"), link="url") for s in services],
+        downloads=[_entry(d, ("name", "description")) for d in downloads],
+        runs=runs,
+        run_columns=_columns(runs),
+    )
+
+
+def _number(value: object) -> float | None:
+    """A finite number, or None: JSON of other makers writes a missing figure as null or NaN."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        return None
+    return value
+
+
+def _rows(rows: Mapping[str, Any]) -> dict[str, Any]:
+    counts = {k: _number(rows.get(k)) for k in ("read", "stored", "duplicates", "rejected")}
+    read, *parts = counts.values()
+    known = [p for p in parts if p is not None]
+    balanced = read == sum(known) if read is not None and len(known) == len(parts) else None
+    return {**counts, "balanced": balanced}
+
+
+def _model(figures: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """What a model's card shows; None where the model was not measured."""
+    figures = figures or {}
+    loss, baseline = _number(figures.get("log_loss")), _number(figures.get("baseline_log_loss"))
+    if loss is None:
+        return None
+    ends = [_number(e) for e in figures.get("log_loss_ci") or ()]
+    interval = [e for e in ends if e is not None] if len(ends) == 2 else []
+    model: dict[str, Any] = {k: _number(figures.get(k)) for k in ("log_loss", "brier", "auc", "accuracy", "ece")}
+    model |= {"baseline": baseline, "interval": interval if len(interval) == 2 else None}
+    model |= {"verdict": "", "better": False, "picture": None}
+    if baseline is not None:
+        gain = baseline - loss
+        model["better"] = gain > 0
+        model["verdict"] = f"{'better' if gain > 0 else 'worse'} than the zone rate by {abs(gain):.4f}"
+        if model["interval"]:
+            left, right = min(*interval, baseline), max(*interval, baseline)
+            reach = (right - left) or 1.0
+            places = {"low": interval[0], "high": interval[1], "baseline": baseline}
+            model["picture"] = {k: round(5 + 90 * (v - left) / reach, 2) for k, v in places.items()}
+    return model
+
+
+def _drift(drift: Mapping[str, Any]) -> dict[str, Any]:
+    status = str(drift.get("status") or "insufficient data")
+    reasons = [str(r) for r in drift.get("reasons") or ()]
+    return {
+        "status": status,
+        "words": _DRIFT_WORDS.get(status, status),
+        "reasons": reasons[:_REASONS_SHOWN],
+        "more": max(len(reasons) - _REASONS_SHOWN, 0),
+    }
+
+
+def _entry(values: Mapping[str, Any], texts: Sequence[str], *, link: str = "path") -> dict[str, Any]:
+    entry: dict[str, Any] = {k: "" if values.get(k) is None else str(values[k]) for k in texts}
+    target = str(values.get(link) or "")
+    return {
+        **entry,
+        "seconds": _number(values.get("seconds")),
+        "href": _web(target) if link == "url" else _file(target),
+    }
+
+
+def _web(url: str) -> str:
+    """The address where it is one of the web, else nothing: `javascript:` must not become a link."""
+    return url if urlsplit(url).scheme in ("http", "https") else ""
+
+
+def _file(path: str) -> str:
+    """A relative path as a link; nothing for an absolute one, which names a place on one machine only."""
+    path = path.replace("\\", "/")
+    if not path or path.startswith("/") or urlsplit(path).scheme:
+        return ""
+    return quote(path, safe="/#")
+
+
+def _columns(runs: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    keys = list(runs[0]) if runs else []
+    return [
+        {
+            "key": key,
+            "title": str(key).replace("_", " "),
+            "number": all(_number(r.get(key)) is not None or r.get(key) is None for r in runs),
+        }
+        for key in keys
+    ]
+
+
+def _decimals(value: object, places: int) -> str:
+    number = _number(value)
+    return NOTHING if number is None else f"{number:.{places}f}"
+
+
+def _whole(value: object) -> str:
+    number = _number(value)
+    return "–" if number is None else f"{number:,.0f}"
+
+
+def _share_of(part: object, whole: object) -> str:
+    p, w = _number(part), _number(whole)
+    return "–" if p is None or not w else f"{p / w:.2%}"
+
+
+def _seconds(value: object) -> str:
+    number = _number(value)
+    if number is None:
+        return "–"
+    minutes, seconds = divmod(round(number), 60)
+    return f"{minutes} min {seconds} s" if minutes else f"{number:.1f} s"
+
+
+def _cell(value: object) -> str:
+    number = _number(value)
+    if number is None:
+        return "–" if value is None else str(value)
+    return f"{number:,}" if isinstance(number, int) else f"{number:,.4g}" if abs(number) < 1000 else f"{number:,.0f}"

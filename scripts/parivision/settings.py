@@ -1,0 +1,81 @@
+"""Every setting of the workspace: read from `PARIVISION_*` variables, then from `.env` beside pipeline.yaml."""
+
+from __future__ import annotations
+
+import os
+from functools import cache
+from pathlib import Path
+
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, DotEnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
+
+from parivision.errors import ParameterError
+
+
+def workspace_root() -> Path:
+    """The folder that holds pipeline.yaml: `PARIVISION_HOME` where set, else two levels above this package."""
+    home = os.environ.get("PARIVISION_HOME")
+    return Path(home).expanduser().resolve() if home else Path(__file__).resolve().parents[2]
+
+
+class Settings(BaseSettings):
+    """What an installation decides; secrets are wrapped, so that no repr, log or notebook shows them.
+
+    Attributes
+    ----------
+    data_dir : Path
+        Where a build keeps its store, models and metadata; a relative path counts from the workspace root.
+    mongodb_uri : SecretStr or None
+        Connection string of a MongoDB server; shots are kept there where it is set, in DuckDB otherwise.
+    mongodb_database : str
+        Database on that server.
+    mlflow_tracking_uri : str or None
+        An MLflow server; the SQLite file under `data_dir` where it is not set.
+    """
+
+    # An empty variable (`PARIVISION_MONGODB_URI=`) is how a shell or a compose file says "not set".
+    model_config = SettingsConfigDict(env_prefix="PARIVISION_", env_ignore_empty=True, extra="ignore")
+
+    data_dir: Path = Field(default_factory=lambda: workspace_root() / ".data")
+    mongodb_uri: SecretStr | None = None
+    mongodb_database: str = Field(default="parivision", min_length=1, max_length=63, pattern=r"^[A-Za-z0-9_-]+$")
+    mlflow_tracking_uri: str | None = None
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """The workspace's own `.env`, wherever the process was started from."""
+        env_file = DotEnvSettingsSource(
+            settings_cls, env_file=workspace_root() / ".env", env_file_encoding="utf-8", env_ignore_empty=True
+        )
+        return init_settings, env_settings, env_file
+
+    @field_validator("data_dir")
+    @classmethod
+    def _from_workspace_root(cls, path: Path) -> Path:
+        return workspace_root() / path.expanduser()
+
+
+@cache
+def get_settings() -> Settings:
+    """The settings of this process, read once; `get_settings.cache_clear()` reads them anew.
+
+    Raises
+    ------
+    ParameterError
+        A setting has a value that cannot be meant; the message names it without showing the value.
+    """
+    try:
+        return Settings()
+    except ValidationError as error:
+        first = error.errors(include_input=False, include_url=False)[0]
+        name = "PARIVISION_" + "_".join(str(part) for part in first["loc"]).upper()
+        raise ParameterError(
+            f"{name}: {first['msg']}. Correct it in the environment or in {workspace_root() / '.env'}."
+        ) from None

@@ -1,0 +1,112 @@
+"""Where shots come from: each source turns its own format into raw records, and those into candidate shots."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from parivision.errors import SourceError
+from parivision.sources import archive, nba_stats, shot_locations
+from parivision.sources.records import RawShots, bad_rows
+
+if TYPE_CHECKING:
+    from parivision.sources.virtual import League
+
+__all__ = ["SOURCES", "RawShots", "Source", "collect", "to_candidates"]
+
+
+@dataclass(frozen=True)
+class Source:
+    """One kind of input.
+
+    Attributes
+    ----------
+    label : str
+        Its name in reports.
+    simulated : bool
+        Whether its shots were never taken.
+    to_candidates : callable
+        Raw frame to candidate shots and problems.
+    """
+
+    label: str
+    simulated: bool
+    to_candidates: Callable[[pd.DataFrame], tuple[pd.DataFrame, pd.DataFrame]]
+
+
+SOURCES: dict[str, Source] = {
+    "virtual": Source("simulated league", True, shot_locations.to_candidates),
+    "archive": Source(archive.LABEL, False, archive.to_candidates),
+    "shot_locations": Source(shot_locations.LABEL, False, shot_locations.to_candidates),
+    "nba_stats": Source(nba_stats.LABEL, False, nba_stats.to_candidates),
+}
+
+
+def collect(
+    source: str,
+    *,
+    path: str | None = None,
+    seasons: Sequence[str] = (),
+    season_types: Sequence[str] = ("Regular Season",),
+    league: League | None = None,
+    cache_dir: Path,
+    nba_stats_url: str | None = None,
+) -> RawShots:
+    """Raw records of a source.
+
+    Parameters
+    ----------
+    source : str
+        A name of `SOURCES`.
+    path : str, optional
+        For files: path, pattern, folder or URL, several separated by commas.
+    seasons, season_types : sequence of str
+        For NBA Stats: what to ask for.
+    league : virtual.League, optional
+        For the simulated league: its settings.
+    cache_dir : Path
+        Where downloads and replies are kept.
+    nba_stats_url : str, optional
+        Address that stands in for the real NBA Stats service.
+
+    Raises
+    ------
+    SourceError
+        Where the source is unknown, or cannot be read.
+    """
+    _known(source)
+    if source == "virtual":
+        return _simulate(league)
+    if source == "nba_stats":
+        return nba_stats.read(seasons, season_types, cache_dir, base_url=nba_stats_url)
+    if not path:
+        raise SourceError(f"source {source} needs a path: a file, a pattern, a folder or a URL")
+    reader = archive.read if source == "archive" else shot_locations.read
+    return reader(path, cache_dir)
+
+
+def to_candidates(source: str, frame: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Candidate shots and problems of a source's raw frame; see `archive.to_candidates`."""
+    return _known(source).to_candidates(frame)
+
+
+def _known(source: str) -> Source:
+    if source not in SOURCES:
+        raise SourceError(f"{source!r} is not a source: choose from {', '.join(SOURCES)}")
+    return SOURCES[source]
+
+
+def _simulate(league: League | None) -> RawShots:
+    from parivision.sources import virtual  # needed by this source only
+
+    frame, truth = virtual.simulate(league or virtual.League())
+    frame = frame.reset_index(drop=True)
+    frame["_origin"] = pd.Categorical(["simulated league"] * len(frame))
+    frame["_line"] = np.arange(1, len(frame) + 1)
+    note = {"origin": "simulated league", "rows": len(frame), "malformed": 0}
+    return RawShots(frame, bad_rows([]), [note], truth)
