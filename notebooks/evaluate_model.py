@@ -80,7 +80,7 @@ comparison = scores.assign(model=scores.kind + " " + scores.candidate, baseline=
 comparison["baseline"] = comparison["model"] == "pre_shot zone_rate"
 charts.log_loss_comparison(
     comparison[~comparison.model.isin(["review constant", "review zone_rate"])],
-    title=f"Log loss on the test games, nats per shot ({data}, n = {len(test):,})",
+    title=f"Log loss on the test games, nats per shot ({data})",
 )
 
 # %%
@@ -97,7 +97,7 @@ say(
 
 # %%
 curves = report_card.reliability_all(test, training["chosen"], seed)
-charts.reliability_diagram(curves, title=f"Predicted against observed make rate ({data}, n = {len(test):,})")
+charts.reliability_diagram(curves, title=f"Predicted against observed make rate ({data})")
 
 # %%
 say(

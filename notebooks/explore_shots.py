@@ -52,7 +52,7 @@ say(
 # ## Result: place
 
 # %%
-charts.shot_map(shots, title=f"Where shots are taken and what they bring ({data}, n = {len(shots):,})")
+charts.shot_map(shots, title=f"Where shots are taken and what they bring ({data})")
 
 # %%
 zones = exploration.by_zone(shots)
@@ -65,7 +65,7 @@ say(
 )
 
 # %%
-charts.zone_bars(zones, title=f"Share, make rate and points per shot by zone ({data}, n = {len(shots):,})")
+charts.zone_bars(zones, title=f"Share, make rate and points per shot by zone ({data})")
 
 # %%
 rate = {row.zone: row.rate for row in zones.itertuples()}
@@ -78,7 +78,7 @@ say(
 
 # %%
 feet = exploration.by_distance(shots)
-charts.rate_by_distance(feet, title=f"Make rate and points per shot by distance in feet ({data}, n = {len(shots):,})")
+charts.rate_by_distance(feet, title=f"Make rate and points per shot by distance in feet ({data})")
 
 # %%
 by_foot = feet[feet.attempts >= 30].set_index("distance_ft")

@@ -78,7 +78,7 @@ say(*(f"**{kind}**: {result.chosen} is the challenger." for kind, result in trai
 # %%
 charts.log_loss_comparison(
     training.for_comparison(trained["pre_shot"]),
-    title=f"Pre-shot: log loss on the test games, nats per shot (n = {split.test.sum():,})",
+    title="Pre-shot: log loss on the test games, nats per shot",
 )
 
 # %%

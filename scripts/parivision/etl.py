@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from pandera.config import ValidationDepth, config_context
 
 from parivision import shots as canonical
 from parivision import sources
@@ -128,8 +129,10 @@ def judge(raw: sources.RawShots, source: str) -> Judged:
     malformed = raw.bad.assign(source=source)
     tables = [t for t in (malformed[list(REJECT_COLUMNS)], rejects) if len(t)]
     rejects = pd.concat(tables, ignore_index=True) if tables else rejects[list(REJECT_COLUMNS)]
+    with config_context(validation_depth=ValidationDepth.SCHEMA_ONLY):  # the values have been judged above
+        shots = canonical.SCHEMA.validate(_typed(kept))
     return Judged(
-        shots=canonical.SCHEMA.validate(_typed(kept)),
+        shots=shots,
         rejects=rejects,
         rejected_rows=len(bad_rows) + len(raw.bad),
         duplicate_rows=len(sound) - len(kept),
@@ -196,9 +199,12 @@ def _violations(shots: pd.DataFrame, already: pd.DataFrame) -> pd.DataFrame:
             continue
         values = shots[column].dropna()
         values = values[~values.index.isin(broken.get(column, ()))]
+        # A season has few distinct values: each is judged once, and rows are looked up only where one is bad.
+        distinct = pd.Series(values.unique())
         for check in spec.checks:
-            passed = check(values).check_output
-            add(values.index[~np.asarray(passed, dtype=bool)], column, str(check.error or check.name))
+            passed = np.asarray(check(distinct).check_output, dtype=bool)
+            if not passed.all():
+                add(values.index[values.isin(distinct[~passed])], column, str(check.error or check.name))
     season_known = shots["season"].notna() | shots["game_id"].isna()
     add(shots.index[~season_known].difference(unparsed), "game_id", "no season can be read from it")
 
@@ -240,8 +246,10 @@ def _number_attempts(shots: pd.DataFrame) -> pd.DataFrame:
 
     The number follows the content, not the order of the rows, so that two sources agree on it.
     """
-    order = shots.sort_values([*_SAME_ATTEMPT, "event_id"], kind="stable", na_position="last")
-    number = order.groupby(_SAME_MOMENT, sort=False).cumcount().reindex(shots.index)
+    number = pd.Series(0, index=shots.index)
+    together = shots[shots.duplicated(_SAME_MOMENT, keep=False)]  # few: only these need an order
+    order = together.sort_values([*_SAME_ATTEMPT, "event_id"], kind="stable", na_position="last")
+    number.loc[order.index] = order.groupby(_SAME_MOMENT, sort=False).cumcount()
     return shots.assign(shot_id=_moment(shots) + "-" + number.astype(str))
 
 
@@ -370,8 +378,9 @@ def snapshot(store: Store, parameters: Mapping[str, Any]) -> pd.DataFrame:
         Where nothing is left.
     """
     seasons = listed(parameters["seasons"])
-    day = {k: date.fromisoformat(parameters[k]) if parameters[k] else None for k in ("date_from", "date_to")}
-    shots = store.shots(sources=[parameters["source"]], seasons=seasons or None, **day)
+    first, last = (date.fromisoformat(parameters[k]) if parameters[k] else None for k in ("date_from", "date_to"))
+    source = [parameters["source"]]
+    shots = store.shots(sources=source, seasons=seasons or None, date_from=first, date_to=last)
     if shots.empty:
         limits = ", ".join(f"{k} {parameters[k]}" for k in ("seasons", "date_from", "date_to") if parameters[k])
         raise PariVisionError(f"no shots of source {parameters['source']} are left within {limits or 'the input'}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -73,29 +74,33 @@ class Registry:
         metrics: dict[str, float],
         tags: dict[str, str],
         model_file: Path,
-        figures: dict[str, Any] | None = None,
+        images: dict[str, bytes] | None = None,
     ) -> str:
-        """One MLflow run for one candidate, with its model file and figures; returns the run's id.
+        """One MLflow run for one candidate, with its model file and PNG images; returns the run's id.
 
         Raises
         ------
         ModelError
             Where MLflow cannot be reached or refuses.
         """
+        from mlflow.entities import Metric, Param
         from mlflow.exceptions import MlflowException
 
         try:
             run = self.client.create_run(self._experiment(), run_name=run_name, tags=tags)
             run_id = str(run.info.run_id)
-            for key, value in parameters.items():
-                self.client.log_param(run_id, key.replace("(", "").replace(")", ""), value)
-            for key, number in metrics.items():
-                self.client.log_metric(run_id, key, number)
+            # One write for all: a call for each takes seconds on SQLite.
+            now_ms = int(time.time() * 1000)
+            self.client.log_batch(
+                run_id,
+                metrics=[Metric(key, number, now_ms, 0) for key, number in metrics.items()],
+                params=[Param(key.replace("(", "").replace(")", ""), str(value)) for key, value in parameters.items()],
+            )
             self.client.log_artifact(run_id, str(model_file), "model")
-            with tempfile.TemporaryDirectory() as folder:
-                for name, figure in (figures or {}).items():
-                    path = Path(folder) / f"{name}.html"
-                    figure.write_html(path, include_plotlyjs=True)
+            for name, image in (images or {}).items():
+                with tempfile.TemporaryDirectory() as folder:
+                    path = Path(folder) / f"{name}.png"
+                    path.write_bytes(image)
                     self.client.log_artifact(run_id, str(path), "figures")
             self.client.set_terminated(run_id)
         except MlflowException as error:

@@ -11,7 +11,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from parivision import charts, evaluation
+from parivision import evaluation
+from parivision.charts.still import reliability_image
 from parivision.evaluation import Split
 from parivision.models import BASELINE, CANDIDATES, KINDS, Boosting, Model, save_model
 
@@ -230,7 +231,9 @@ def record(
                 | {"fit_seconds": candidate.fit_seconds},
                 tags={**about, "kind": kind, "candidate": name, "sha256": digest, "file": path.name},
                 model_file=path,
-                figures={"reliability": charts.reliability_diagram(curve, title=f"{kind} {name}: reliability")},
+                images={
+                    "reliability": reliability_image(curve, f"{kind} {name}, test games, n = {int(split.test.sum()):,}")
+                },
             )
             runs[f"{kind}.{name}"] = {"run_id": run_id, "file": path.name, "sha256": digest}
     return {

@@ -12,8 +12,8 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +77,17 @@ def toy(tmp_path: Path) -> Path:
     return tmp_path
 
 
+def wait_until(condition: Callable[[], object], seconds: float = 90, log: Path | None = None) -> None:
+    """Wait for something of the server's; an answer that fails counts as "not yet"."""
+    deadline = time.monotonic() + seconds
+    while True:
+        with suppress(OSError):
+            if condition():
+                return
+        assert time.monotonic() < deadline, log.read_text() if log else "it did not come to pass in time"
+        time.sleep(0.2)
+
+
 @contextmanager
 def lab(project: Path) -> Iterator[tuple[str, str]]:
     """JupyterLab on a project, started as the command starts it; its address and token."""
@@ -93,14 +104,7 @@ def lab(project: Path) -> Iterator[tuple[str, str]]:
             [sys.executable, "-c", code, *flags], env=environment, stdout=log, stderr=log, start_new_session=True
         )
         try:
-            deadline = time.monotonic() + 120
-            while True:
-                assert server.poll() is None and time.monotonic() < deadline, log_path.read_text()
-                try:
-                    get(f"http://127.0.0.1:{port}", token, "/api/status")
-                    break
-                except OSError:
-                    time.sleep(0.3)
+            wait_until(lambda: get(f"http://127.0.0.1:{port}", token, "/api/status"), 120, log_path)
             yield f"http://127.0.0.1:{port}", token
         finally:
             os.killpg(server.pid, signal.SIGTERM)
@@ -137,7 +141,13 @@ def open_by_double_click(page: Page, address: str, token: str, name: str) -> Non
     page.locator(".jp-DirListing-item", has_text="notebooks").dblclick(timeout=90_000)
     page.locator(".jp-DirListing-item", has_text=name).dblclick(timeout=30_000)
     page.locator(".jp-NotebookPanel .jp-Cell").first.wait_for(timeout=60_000)
-    page.locator(".jp-NotebookPanel .jp-Notebook-ExecutionIndicator[data-status=idle]").wait_for(timeout=90_000)
+    # Not the page's own indicator: it says "idle" before there is a kernel, and running then asks which to start.
+    wait_until(
+        lambda: any(
+            kernel["connections"] and kernel["execution_state"] == "idle"
+            for kernel in get(address, token, "/api/kernels")
+        )
+    )
 
 
 def run_all(page: Page) -> None:
@@ -157,10 +167,7 @@ def test_double_click_opens_a_notebook_that_runs(toy: Path, page: Page) -> None:
         assert (toy / ".data" / "second.csv").read_text() == sys.executable
 
         page.keyboard.press("Control+s")
-        deadline = time.monotonic() + 20
-        while "[Ploomber] Cleaning up injected cell" not in (toy / "lab.log").read_text():
-            assert time.monotonic() < deadline, "the notebook was not saved"
-            time.sleep(0.2)
+        wait_until(lambda: "[Ploomber] Deleting product's metadata" in (toy / "lab.log").read_text())
     # Saving leaves no trace of what was injected, nor of outputs.
     saved = (toy / "notebooks" / "second_step.py").read_text()
     assert saved.endswith(SECOND)
@@ -168,17 +175,40 @@ def test_double_click_opens_a_notebook_that_runs(toy: Path, page: Page) -> None:
     assert [url for url in foreign if url.startswith(("http", "ws")) and not url.startswith("ws://127.0.0.1")] == []
 
 
-def test_every_notebook_of_the_pipeline_is_injected(root: Path, tmp_path: Path) -> None:
-    if not (root / "pipeline.yaml").exists():
-        pytest.skip("needs pipeline.yaml")
-    for name in ("pipeline.yaml", "env.yaml"):
-        shutil.copy2(root / name, tmp_path)
+@pytest.fixture
+def copied(root: Path, tmp_path: Path) -> Path:
+    """A copy of the project's pipeline, on a small league."""
+    shutil.copy2(root / "pipeline.yaml", tmp_path)
+    parameters = yaml.safe_load((root / "env.yaml").read_text())
+    (tmp_path / "env.yaml").write_text(yaml.safe_dump({**parameters, "league_shots": 5000}))
     shutil.copytree(root / "notebooks", tmp_path / "notebooks")
-    (tmp_path / "scripts").symlink_to(root / "scripts")  # modules that tasks name as their resources
-    tasks = yaml.safe_load((root / "pipeline.yaml").read_text())["tasks"]
-    sources = [task["source"] for task in tasks if str(task["source"]).endswith(".py")]
-    assert sources
-    with lab(tmp_path) as (address, token):
-        for source in sources:
-            cell = injected(get(address, token, f"/api/contents/{source}?type=notebook"))
-            assert f"{tmp_path}/reports/{Path(source).stem}.ipynb" in cell, source
+    (tmp_path / "scripts").symlink_to(root / "scripts")  # the modules that tasks name as their resources
+    return tmp_path
+
+
+def tasks(project: Path) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = yaml.safe_load((project / "pipeline.yaml").read_text())["tasks"]
+    return found
+
+
+def test_every_notebook_of_the_pipeline_is_injected(copied: Path) -> None:
+    with lab(copied) as (address, token):
+        for task in tasks(copied):
+            cell = injected(get(address, token, f"/api/contents/{task['source']}?type=notebook"))
+            assert f"{copied}/reports/{task['name']}.ipynb" in cell, task["name"]
+
+
+def test_the_first_notebooks_of_the_pipeline_run_to_their_end(copied: Path, page: Page) -> None:
+    with lab(copied) as (address, token):
+        for task in tasks(copied)[:2]:
+            open_by_double_click(page, address, token, Path(task["source"]).name)
+            assert page.locator(".jp-CodeCell", has_text="This cell was injected").count() == 1
+            run_all(page)
+            products = [path for key, path in task["product"].items() if key not in ("nb", "html")]
+            assert products
+            made = [copied / path.replace("{{data_dir}}", ".data") for path in products]
+            wait_until(lambda made=made: all(path.exists() for path in made), 120, copied / "lab.log")
+            wait_until(lambda: get(address, token, "/api/kernels")[0]["execution_state"] == "idle")
+            assert page.locator(".jp-OutputArea-output[data-mime-type='application/vnd.jupyter.stderr']").count() == 0
+            assert page.locator(".jp-RenderedText", has_text="Traceback").count() == 0
+            page.screenshot(path=f"/tmp/ws/{task['name']}.png", full_page=True)

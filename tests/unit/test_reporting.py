@@ -21,7 +21,7 @@ from parivision import charts
 from parivision.errors import PariVisionError
 from parivision.reporting.exporter import ReportExporter, export_report
 from parivision.reporting.figures import PLOTLY_MIMETYPE, script_json, words
-from parivision.reporting.files import write_atomically
+from parivision.files import write_atomically
 from parivision.reporting.label import LABEL_MIMETYPE, ReportLabel
 from parivision.reporting.page import sanitise
 from parivision.reporting.portal import render_portal, write_portal
@@ -189,6 +189,13 @@ class TestReport:
         assert "run r1" in soup.select_one(".built").get_text()
         assert LABEL_MIMETYPE not in str(soup)
         assert not soup.select("main pre:not(.highlight pre)")
+
+    def test_the_caller_outweighs_the_cell(self) -> None:
+        bundle = ReportLabel(simulated=True, source_label="virtual league", run_id="r1")._repr_mimebundle_()
+        nb = notebook(new_code_cell("label", outputs=[new_output("execute_result", bundle)]))
+        soup = render(nb, metadata={"run_id": "r2"})
+        assert "run r2" in soup.select_one(".built").get_text()
+        assert soup.select_one(".badge.simulated").get_text(" ", strip=True) == "Simulated data virtual league"
 
     def test_title_contents_and_unique_anchors(self) -> None:
         soup = render(notebook())

@@ -46,7 +46,7 @@ def input_state(path: str) -> str:
     """Fingerprint of local input files by name, size and time of change; empty where there are none."""
     found = []
     for part in listed(path):
-        for name in sorted(glob(part, recursive=True)) if "://" not in part else []:
+        for name in sorted(glob(part, recursive=True)) if "://" not in part else []:  # noqa: PTH207 - absolute patterns
             for file in sorted(Path(name).rglob("*")) if Path(name).is_dir() else [Path(name)]:
                 if file.is_file():
                     stat = file.stat()
@@ -128,7 +128,7 @@ def _run(values: dict[str, Any], force: bool) -> int:
 @contextlib.contextmanager
 def _quiet_stdout() -> Any:
     """Keep stdout for what the build has to say: Ploomber prints its own tables there."""
-    with open(os.devnull, "w", encoding="utf-8") as nowhere, contextlib.redirect_stdout(nowhere):
+    with Path(os.devnull).open("w", encoding="utf-8") as nowhere, contextlib.redirect_stdout(nowhere):
         yield
 
 

@@ -15,9 +15,9 @@ from plotly.offline import get_plotlyjs
 from traitlets import Dict, List, Unicode
 from traitlets.config import Config
 
+from parivision.files import write_atomically
 from parivision.reporting import page
 from parivision.reporting.figures import PLOTLY_MIMETYPE, figure_element
-from parivision.reporting.files import write_atomically
 from parivision.reporting.label import LABEL_MIMETYPE, ReportLabel
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -34,7 +34,7 @@ class ReportPreprocessor(Preprocessor):  # type: ignore[misc]
     def preprocess(self, nb: Any, resources: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
         """Change the notebook (a copy of the caller's) and put what the page's head needs into `resources`."""
         resources["has_figures"] = False
-        said = dict(nb.metadata.get("parivision") or {})
+        said: dict[str, Any] = {}
         figures = 0
         for cell in nb.cells:
             outputs = cell.get("outputs", [])
@@ -50,6 +50,8 @@ class ReportPreprocessor(Preprocessor):  # type: ignore[misc]
             if outputs:
                 # The label stands in the page's head.
                 cell["outputs"] = [o for o in outputs if LABEL_MIMETYPE not in o.get("data", {})]
+        # What was given with the notebook outweighs what a cell of it says.
+        said.update(nb.metadata.get("parivision") or {})
         resources["has_figures"] = figures > 0
         resources["report"] = {
             "title": _title(nb) or str(said.get("title") or resources.get("metadata", {}).get("name") or "Report"),

@@ -11,7 +11,7 @@ from urllib.parse import quote, urlsplit
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from parivision.reporting.files import write_atomically
+from parivision.files import write_atomically
 from parivision.reporting.label import ReportLabel
 from parivision.reporting.page import content_policy
 

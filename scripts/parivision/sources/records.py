@@ -15,6 +15,7 @@ import pandas as pd
 from nba_api.stats.static import teams as nba_teams
 
 from parivision.shots import CANDIDATE_COLUMNS, SEASON_TYPES
+from parivision.sources.virtual_league import TEAM_CODES as SIMULATED_TEAMS
 
 BAD_COLUMNS = ("origin", "line", "column", "value", "reason")
 PROBLEM_COLUMNS = ("row", "column", "value", "reason")
@@ -300,9 +301,9 @@ _FORMER_CODES = {
 def team_codes(candidates: pd.DataFrame) -> pd.Series[Any]:
     """The code of each shooter's team, None where it cannot be told.
 
-    Known franchises are looked up (today's codes from nba_api, former ones above) and must be the home or the
-    away team. Any other team, such as one of a simulated league, is the one code that is present in all of its
-    games of a season.
+    Known teams are looked up (today's codes from nba_api, former ones above, those of the simulated league) among
+    the home and the away team. Where that fails, as with a code that nobody has listed yet, it is the one code that
+    is present in all of the team's games of a season.
 
     Parameters
     ----------
@@ -312,6 +313,7 @@ def team_codes(candidates: pd.DataFrame) -> pd.Series[Any]:
     known: dict[int, set[str]] = {t["id"]: {t["abbreviation"]} for t in nba_teams.get_teams()}
     for team_id, former in _FORMER_CODES.items():
         known[team_id].update(former)
+    known.update({team_id: {code} for team_id, code in SIMULATED_TEAMS.items()})
 
     columns = ["team_id", "home_team", "away_team"]
     season = candidates["game_id"].astype("string").str.slice(0, 5)
@@ -329,7 +331,7 @@ def team_codes(candidates: pd.DataFrame) -> pd.Series[Any]:
     always: dict[tuple[Any, Any], set[Any]] = {}
     keys = list(games[["team_id", "season"]].itertuples(index=False, name=None))
     for key, home, away in zip(keys, games["home_team"], games["away_team"], strict=True):
-        if pd.notna(key[0]) and key[0] not in known:
+        if pd.notna(key[0]):
             always[key] = always.get(key, {home, away}) & {home, away}
     for i, key in enumerate(keys):
         if resolved[i] is None and len(always.get(key, ())) == 1:

@@ -6,9 +6,10 @@ from __future__ import annotations
 
 import json
 import threading
+import uuid
 from collections import defaultdict
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -64,7 +65,7 @@ def _names(schema: pa.Schema) -> str:
 
 def _create(table: str, schema: pa.Schema, extra: str) -> str:
     columns = ", ".join(f'"{field.name}" {_SQL_TYPES[field.type]}' for field in schema)
-    return f"CREATE TABLE IF NOT EXISTS {table} ({columns}, {extra})"
+    return f"CREATE TABLE {table} ({columns}, {extra})"
 
 
 _SCHEMA_SQL = (
@@ -72,8 +73,8 @@ _SCHEMA_SQL = (
     _create("shots", STORED_SCHEMA, "PRIMARY KEY (shot_id)"),
     _create("shots_history", HISTORY_SCHEMA, "PRIMARY KEY (shot_id, version)"),
     _create("rejects", REJECT_SCHEMA, "PRIMARY KEY (reject_id)"),
-    "CREATE TABLE IF NOT EXISTS runs (run_id VARCHAR PRIMARY KEY, started_at TIMESTAMP_MS, run VARCHAR)",
-    "CREATE TABLE IF NOT EXISTS metadata (name VARCHAR PRIMARY KEY, value VARCHAR)",
+    "CREATE TABLE runs (run_id VARCHAR PRIMARY KEY, started_at TIMESTAMP_MS, run VARCHAR)",
+    "CREATE TABLE metadata (name VARCHAR PRIMARY KEY, value VARCHAR)",
 )
 
 
@@ -105,23 +106,12 @@ class DuckDBStore(Store):
         self._path = path.resolve()
         self._lock_wait_s = lock_wait_s
         self._closed = False
-        try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise StoreError(f"The folder {self._path.parent} cannot be made: {error.strerror}.") from error
-        version = self._schema_version() if self._path.exists() else None
-        if version is None:
-            with self._transaction() as connection:
-                for statement in _SCHEMA_SQL:
-                    connection.execute(statement)
-                # Another process may have been first.
-                connection.execute(
-                    "INSERT INTO metadata VALUES ('schema_version', $1) ON CONFLICT DO NOTHING", [SCHEMA_VERSION]
-                )
-            version = self._schema_version()
+        if not self._path.exists():
+            self._make()
+        version = self._schema_version()
         if version != SCHEMA_VERSION:
             raise StoreError(
-                f"{self._path} has store layout {version}, this PariVision writes layout {SCHEMA_VERSION}: "
+                f"{self._path} has store layout {version or 'none'}, this PariVision writes layout {SCHEMA_VERSION}: "
                 "use the version that wrote it, or move the file away and build again."
             )
 
@@ -271,9 +261,28 @@ class DuckDBStore(Store):
     def _set_metadata(connection: duckdb.DuckDBPyConnection, name: str, value: str) -> None:
         connection.execute("INSERT OR REPLACE INTO metadata VALUES ($1, $2)", [name, value])
 
+    def _make(self) -> None:
+        """A complete file or none, however many processes start at once and whenever they are killed."""
+        draft = self._path.with_name(f"{self._path.name}.{uuid.uuid4().hex}.new")
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            with duckdb.connect(str(draft)) as connection:
+                for statement in _SCHEMA_SQL:
+                    connection.execute(statement)
+                self._set_metadata(connection, "schema_version", SCHEMA_VERSION)
+            # Unlike a rename, a link never replaces the file of a process that was first.
+            with suppress(FileExistsError):
+                self._path.hardlink_to(draft)
+        except (OSError, duckdb.Error) as error:
+            raise StoreError(
+                f"{self._path} cannot be made ({_first_line(error)}). Check the folder's permissions and free space, "
+                "or set PARIVISION_DATA_DIR to another one."
+            ) from error
+        finally:
+            draft.unlink(missing_ok=True)
+
     def _schema_version(self) -> str | None:
         with self._session() as connection:
-            # A process killed at the very first moment leaves a file without tables.
             made = connection.execute("SELECT 1 FROM duckdb_tables() WHERE table_name = 'metadata'").fetchone()
             return self._metadata(connection, "schema_version") if made else None
 
