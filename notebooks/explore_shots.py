@@ -59,7 +59,7 @@ zones = exploration.by_zone(shots)
 front = zones[zones.zone != court.BACKCOURT]
 best, worst = front.loc[front.points_per_shot.idxmax()], front.loc[front.points_per_shot.idxmin()]
 say(
-    f"The dearest place is the {best.zone} at {best.points_per_shot:.2f} points per shot, the cheapest the",
+    f"The most valuable place is the {best.zone} at {best.points_per_shot:.2f} points per shot, the least the",
     f"{worst.zone} at {worst.points_per_shot:.2f}: {best.points_per_shot - worst.points_per_shot:.2f} points a shot",
     f"between them, and still {percent(worst.share)} of all shots come from the {worst.zone}.",
 )

@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 from pandera.config import ValidationDepth, config_context
 
 from parivision import shots as canonical
@@ -246,23 +248,25 @@ def _number_attempts(shots: pd.DataFrame) -> pd.DataFrame:
 
     The number follows the content, not the order of the rows, so that two sources agree on it.
     """
-    number = pd.Series(0, index=shots.index)
-    together = shots[shots.duplicated(_SAME_MOMENT, keep=False)]  # few: only these need an order
+    moment = _moment(shots)
+    number = pd.Series("0", index=shots.index)
+    together = shots[moment.duplicated(keep=False)]  # few: only these need an order
     order = together.sort_values([*_SAME_ATTEMPT, "event_id"], kind="stable", na_position="last")
-    number.loc[order.index] = order.groupby(_SAME_MOMENT, sort=False).cumcount()
-    return shots.assign(shot_id=_moment(shots) + "-" + number.astype(str))
+    number.loc[order.index] = order.groupby(_SAME_MOMENT, sort=False).cumcount().astype(str)
+    return shots.assign(shot_id=moment + "-" + number)
 
 
 def _moment(shots: pd.DataFrame) -> pd.Series[Any]:
-    return (
-        shots["game_id"].astype(str)
-        + "-"
-        + shots["period"].astype(int).astype(str)
-        + "-"
-        + shots["period_seconds_left"].astype(int).astype(str).str.zfill(3)
-        + "-"
-        + shots["player_id"].astype(int).astype(str)
-    )
+    """Game, period, seconds left and player, as text: the part of a `shot_id` before the attempt's number."""
+    seconds = pc.utf8_lpad(_as_text(shots["period_seconds_left"]), width=3, padding="0")
+    parts = [_as_text(shots["game_id"]), _as_text(shots["period"]), seconds, _as_text(shots["player_id"])]
+    return pd.Series(pc.binary_join_element_wise(*parts, "-").to_numpy(zero_copy_only=False), index=shots.index)
+
+
+def _as_text(column: pd.Series[Any]) -> pa.Array:
+    if column.dtype != object:
+        column = column.astype("int64")
+    return pa.array(column.to_numpy()).cast(pa.string())
 
 
 def _typed(shots: pd.DataFrame) -> pd.DataFrame:

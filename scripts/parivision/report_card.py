@@ -177,9 +177,12 @@ def effects(columns: pd.DataFrame) -> pd.DataFrame:
 
 
 def by_week(scored: pd.DataFrame, seed: int) -> pd.DataFrame:
-    """Calibration by calendar week of at least 50 shots, as `charts.weekly_calibration` takes it."""
+    """Calibration by calendar week of at least five games, as `charts.weekly_calibration` takes it.
+
+    An interval that draws games says nothing where there are hardly any to draw.
+    """
     week = scored["game_date"].dt.to_period("W").dt.start_time
-    many = week.groupby(week).transform("size") >= 50
+    many = scored.groupby(week)["game_id"].transform("nunique") >= 5
     if not many.any():
         return pd.DataFrame(columns=["week", "predicted", "observed", "n", "gap_low", "gap_high"])
     here = scored[many]

@@ -176,6 +176,8 @@ def calibration_by_slice(
         those are the interval's ends, else Wilson's are.
     """
     require_columns(table, ("slice", "predicted", "observed", "n"), "calibration_by_slice")
+    # The same shots stand in every group of slices, so the largest group's sum is how many there are.
+    shots = int(table.groupby("slice")["n"].sum().max()) if "value" in table and len(table) else int(table["n"].sum())
     table = table[table["n"] > 0].iloc[::-1]
     if table.empty:
         return empty_figure(title)
@@ -188,7 +190,7 @@ def calibration_by_slice(
     fig.update_yaxes(range=[-0.6, len(table) - 0.4])
     return finish(
         fig,
-        f"{title}, n = {int(table['n'].sum()):,} shots",
+        f"{title}, n = {shots:,} shots",
         subtitle or "Orange: the interval leaves zero out",
         height=rows_height(len(table)),
         margin={"t": 72},
