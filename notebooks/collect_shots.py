@@ -57,6 +57,7 @@ raw = sources.collect(
     season_types=listed(season_types),
     league=league,
     cache_dir=get_settings().data_dir / "cache",
+    nba_stats_url=get_settings().nba_stats_url,
 )
 simulated = sources.SOURCES[source].simulated
 

@@ -360,8 +360,8 @@ class Setup:
         try:
             with self._log.open("a", encoding="utf-8") as log:
                 while reader.is_alive():
-                    reader.join(timeout=0.5)
                     self._progress.show(*describe(lines))
+                    reader.join(timeout=0.5)
                     new = lines[logged:]
                     log.writelines(f"{line}\n" for line in new)
                     log.flush()

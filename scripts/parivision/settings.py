@@ -6,7 +6,7 @@ import os
 from functools import cache
 from pathlib import Path
 
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, DotEnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 from parivision.errors import ParameterError
@@ -30,7 +30,9 @@ class Settings(BaseSettings):
     mongodb_database : str
         Database on that server.
     mlflow_tracking_uri : str or None
-        An MLflow server; the SQLite file under `data_dir` where it is not set.
+        An MLflow server; the SQLite file under `data_dir` where it is not set. MLflow's own variable counts too.
+    nba_stats_url : str or None
+        Address that stands in for the NBA Stats service, such as a proxy or a test server.
     """
 
     # An empty variable (`PARIVISION_MONGODB_URI=`) is how a shell or a compose file says "not set".
@@ -39,7 +41,10 @@ class Settings(BaseSettings):
     data_dir: Path = Field(default_factory=lambda: workspace_root() / ".data")
     mongodb_uri: SecretStr | None = None
     mongodb_database: str = Field(default="parivision", min_length=1, max_length=63, pattern=r"^[A-Za-z0-9_-]+$")
-    mlflow_tracking_uri: str | None = None
+    mlflow_tracking_uri: str | None = Field(
+        default=None, validation_alias=AliasChoices("PARIVISION_MLFLOW_TRACKING_URI", "MLFLOW_TRACKING_URI")
+    )
+    nba_stats_url: str | None = None
 
     @classmethod
     def settings_customise_sources(

@@ -205,6 +205,12 @@ def in_batches(frame: pd.DataFrame, rows: int) -> Iterator[pd.DataFrame]:
         yield frame.iloc[start : start + rows]
 
 
+def without_repeats(frame: pd.DataFrame, key: str) -> pd.DataFrame:
+    """The first row for each key; the table itself, not a copy, where no key repeats."""
+    repeated = frame[key].duplicated()
+    return frame.loc[~repeated] if repeated.any() else frame
+
+
 def one_account_each(shots: pd.DataFrame) -> pd.DataFrame:
     """At most one row a shot: where a table holds several, the last of the highest rank, with all their sources.
 

@@ -37,6 +37,7 @@ from parivision.store.base import (
     one_account_each,
     to_arrow,
     utc_milliseconds,
+    without_repeats,
 )
 
 _BATCH_ROWS = 100_000
@@ -128,7 +129,7 @@ class DuckDBStore(Store):
         schema = pa.schema([*RAW_SCHEMA, *((column, pa.string()) for column in numbered.values())])
         layout = json.dumps([str(name) for name in names]).replace("'", "''")
         select = f"SELECT {_names(RAW_SCHEMA)}, '{layout}', json_array({', '.join(numbered.values())}) FROM incoming"
-        return self._insert_new("shots_raw", "raw_id", raw.rename(columns=numbered), schema, select)
+        return self._insert_new("shots_raw", "raw_id", raw.rename(columns=numbered, copy=False), schema, select)
 
     def upsert(self, shots: pd.DataFrame, received_at: datetime) -> Upserted:
         moment = utc_milliseconds(received_at)
@@ -137,13 +138,13 @@ class DuckDBStore(Store):
         with self._transaction() as connection:
             for batch in in_batches(accounts, _BATCH_ROWS):
                 connection.register("incoming", to_arrow(batch, SHOT_SCHEMA))
-                connection.execute(
-                    "CREATE OR REPLACE TEMP TABLE resolved AS "
-                    f"WITH stored AS (FROM shots SEMI JOIN incoming USING (shot_id)), found AS ({RESOLVE_SQL}) "
-                    "FROM found WHERE verdict <> 'same'",
-                    {"received_at": moment},
-                )
-                connection.unregister("incoming")
+                resolved = connection.sql(
+                    "WITH stored AS (FROM shots SEMI JOIN incoming USING (shot_id)), "
+                    f"found AS ({RESOLVE_SQL}) FROM found WHERE verdict <> 'same'",
+                    params={"received_at": moment},
+                ).to_arrow_table()
+                # In memory from here on, because what it was read from is about to change.
+                connection.register("resolved", resolved)
                 verdicts = dict(connection.execute("SELECT verdict, count(*) FROM resolved GROUP BY ALL").fetchall())
                 inserted += verdicts.get("new", 0)
                 corrected += verdicts.get("corrected", 0)
@@ -152,7 +153,7 @@ class DuckDBStore(Store):
 
     @staticmethod
     def _apply(connection: duckdb.DuckDBPyConnection, verdicts: dict[str, int], moment: datetime) -> None:
-        """Write what the temporary table `resolved` says."""
+        """Write what the relation `resolved` says."""
         if "corrected" in verdicts:
             connection.execute(
                 f"INSERT INTO shots_history SELECT {_names(STORED_SCHEMA)}, $1 FROM shots "
@@ -181,7 +182,7 @@ class DuckDBStore(Store):
     def _insert_new(self, table: str, key: str, frame: pd.DataFrame, schema: pa.Schema, select: str) -> int:
         inserted = 0
         with self._transaction() as connection:
-            for batch in in_batches(frame.drop_duplicates(key), _BATCH_ROWS):
+            for batch in in_batches(without_repeats(frame, key), _BATCH_ROWS):
                 connection.register("incoming", to_arrow(batch, schema))
                 result = connection.execute(f"INSERT INTO {table} {select} ANTI JOIN {table} USING ({key})").fetchone()
                 connection.unregister("incoming")
@@ -279,7 +280,8 @@ class DuckDBStore(Store):
                 "or set PARIVISION_DATA_DIR to another one."
             ) from error
         finally:
-            draft.unlink(missing_ok=True)
+            with suppress(NotADirectoryError):
+                draft.unlink(missing_ok=True)
 
     def _schema_version(self) -> str | None:
         with self._session() as connection:

@@ -37,6 +37,7 @@ from parivision.store.base import (
     one_account_each,
     to_arrow,
     utc_milliseconds,
+    without_repeats,
 )
 
 with warnings.catch_warnings():
@@ -213,7 +214,7 @@ class MongoDBStore(Store):
             known = self._find(collection, pa.schema([(key, pa.string())]), query)
             return self._insert(collection, documents(table.filter(pc.invert(pc.is_in(table[key], known[key])))))[0]
 
-        return sum(self._each_batch(frame.drop_duplicates(key), schema, insert))
+        return sum(self._each_batch(without_repeats(frame, key), schema, insert))
 
     def _each_batch(
         self, frame: pd.DataFrame, schema: pa.Schema, action: Callable[[pa.Table], _Result]
