@@ -45,7 +45,7 @@ def _build(force: bool, **given: Any) -> None:
     started = time.monotonic()
     summary = operation.build(overrides, force)
     click.echo(operation.say(summary))
-    ran = f"{summary['ran']} notebooks ran" if summary["ran"] else "nothing to do: every report is up to date"
+    ran = f"{summary['ran']} of the notebooks ran" if summary["ran"] else "nothing to do: every report is up to date"
     click.echo(f"Time      {time.monotonic() - started:.0f} s; {ran}")
 
 
@@ -150,15 +150,18 @@ def main() -> None:
         click.echo("stopped", err=True)
         raise SystemExit(130) from None
     except click.ClickException as error:
-        error.show()
+        said = error.format_message()
+        if "\n" in said:  # the help of a command that was given nothing
+            error.show()
+        else:
+            asked = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else "parivision"
+            click.echo(f"parivision: {said} See {asked} --help", err=True)
         raise SystemExit(error.exit_code) from None
     except Busy as error:
         click.echo(f"parivision: {error}", err=True)
         raise SystemExit(EXIT_BUSY) from None
     except PariVisionError as error:
         click.echo(f"parivision: {error}", err=True)
-        for note in getattr(error, "__notes__", []):
-            click.echo(note, err=True)
         raise SystemExit(EXIT_ERROR) from None
     except KeyboardInterrupt:
         click.echo("stopped", err=True)

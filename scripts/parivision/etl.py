@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from datetime import date, datetime
 from typing import Any
@@ -144,13 +145,16 @@ def judge(raw: sources.RawShots, source: str) -> Judged:
 def ingest(raw: sources.RawShots, source: str, store: Store, received_at: datetime) -> tuple[Accounting, Judged]:
     """Judge raw records and put them into the store, so that doing it again changes nothing.
 
-    Raw records go in first and shots last: whatever happens in between, running it again ends in the same state.
+    Raw records, rejects and shots are each idempotent: whatever happens in between, running it again ends in the
+    same state.
     """
-    judged = judge(raw, source)
-    shots = _recognise(judged.shots, store)
-    store.put_raw(_raw_documents(raw, source, shots["shot_id"], received_at))
-    store.quarantine(_reject_documents(judged.rejects, received_at))
-    outcome = store.upsert(shots, received_at)
+    # Writing raw records needs nothing of the judgement, and leaves Python alone most of the time.
+    with ThreadPoolExecutor(max_workers=1) as beside:
+        kept = beside.submit(lambda: store.put_raw(_raw_documents(raw, source, received_at)))
+        judged = judge(raw, source)
+        store.quarantine(_reject_documents(judged.rejects, received_at))
+        outcome = store.upsert(_recognise(judged.shots, store), received_at)
+        kept.result()
     accounting = Accounting(
         read=raw.read,
         stored=outcome.inserted + outcome.corrected,
@@ -331,8 +335,8 @@ def _recognise(shots: pd.DataFrame, store: Store) -> pd.DataFrame:
     return shots.assign(shot_id=ids.astype(object))
 
 
-def _raw_documents(raw: sources.RawShots, source: str, shot_ids: pd.Series[Any], received_at: datetime) -> pd.DataFrame:
-    """Raw records as the store keeps them: under an id made of their content, with the shot that they became."""
+def _raw_documents(raw: sources.RawShots, source: str, received_at: datetime) -> pd.DataFrame:
+    """Raw records as the store keeps them, under an id made of their content."""
     received = [c for c in raw.frame.columns if not c.startswith("_")]
     content = pd.util.hash_pandas_object(raw.frame[received], index=False, categorize=True)
     occurrence = content.groupby(content, sort=False).cumcount()
@@ -342,8 +346,7 @@ def _raw_documents(raw: sources.RawShots, source: str, shot_ids: pd.Series[Any],
     documents.insert(1, "source", source)
     documents.insert(2, "origin", raw.frame["_origin"].to_numpy())
     documents.insert(3, "line", raw.frame["_line"].to_numpy())
-    documents.insert(4, "shot_id", shot_ids.reindex(raw.frame.index).to_numpy())
-    documents.insert(5, "received_at", pd.Timestamp(received_at))
+    documents.insert(4, "received_at", pd.Timestamp(received_at))
     return documents
 
 

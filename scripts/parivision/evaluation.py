@@ -71,7 +71,7 @@ def split_by_time(
         counted = days if upto is None else days[days.index < upto]
         if len(counted) == 0:
             raise ValueError(f"no game is played before {upto:%Y-%m-%d}, the first day of the test")
-        later = counted.index[counted >= (1 - share) * counted.iloc[-1]]
+        later = counted.index[counted.to_numpy() >= (1 - share) * counted.iloc[-1]]
         return pd.Timestamp(later[0])
 
     boundary = pd.Timestamp(test_from) if test_from else first_day_after(test_share)
@@ -220,7 +220,7 @@ def calibration_by(
         twenty sets of slices, not one in twenty slices, shows a false alarm.
     """
     p, y, g = np.asarray(probability, float), np.asarray(made, float), np.asarray(games)
-    codes = {name: pd.Series(np.asarray(values, dtype=object)) for name, values in groups.items()}
+    codes = {str(name): pd.Series(np.asarray(values, dtype=object)) for name, values in groups.items()}
     looked_at = looks or max(1, sum(values.nunique() for values in codes.values()))
     tables = []
     for name, values in codes.items():

@@ -79,7 +79,7 @@ def put_backs(shots: pd.DataFrame) -> pd.DataFrame:
     own_miss = (earlier["team_id"] == order["team_id"]) & (earlier["made"] == False) & gap.between(1, 3)  # noqa: E712
     rim = order["zone"] == court.RESTRICTED_AREA
     situation = own_miss[rim].map({True: "within 3 s of an own miss", False: "otherwise"}).rename("situation")
-    table = order[rim].groupby(situation)["made"].agg(attempts="size", rate="mean")
+    table = pd.DataFrame(order[rim].groupby(situation)["made"].agg(attempts="size", rate="mean"))
     error = 1.96 * np.sqrt(table["rate"] * (1 - table["rate"]) / table["attempts"])
     return table.assign(low=table["rate"] - error, high=table["rate"] + error).reset_index()
 

@@ -158,7 +158,8 @@ def elapsed_seconds(shots: pd.DataFrame) -> FloatArray:
     left = shots["period_seconds_left"].to_numpy(float)
     regulation = (period - 1) * PERIOD_SECONDS + PERIOD_SECONDS - left
     overtime = REGULATION_PERIODS * PERIOD_SECONDS + (period - REGULATION_PERIODS) * OVERTIME_SECONDS - left
-    return np.where(period <= REGULATION_PERIODS, regulation, overtime)
+    elapsed: FloatArray = np.where(period <= REGULATION_PERIODS, regulation, overtime)
+    return elapsed
 
 
 def skill(shots: pd.DataFrame) -> pd.Series[Any]:
@@ -222,8 +223,10 @@ def _game_features(shots: pd.DataFrame, residual: FloatArray) -> pd.DataFrame:
     player = pd.factorize(shots["player_id"])[0]
     home = shots["home"].to_numpy(bool)
     made = shots["made"].to_numpy(float)
-    time = elapsed_seconds(shots)
-    order = np.lexsort((made, time, game))  # a miss before a make within a second: a put-back follows a miss
+    # Seconds of play, one more for each break: the end of a period is not the start of the next.
+    time = shots["period"].to_numpy(float) * (PERIOD_SECONDS + 1) - shots["period_seconds_left"].to_numpy(float)
+    # A miss before a make within a second: a put-back follows a miss. Whatever the order of the rows, one result.
+    order = np.lexsort((home, made, time, game))
     g, t = game[order], time[order]
 
     starts_moment = np.ones(n, dtype=bool)
@@ -264,7 +267,8 @@ def _before_this_moment(values: FloatArray, group: npt.NDArray[Any], time: Float
     n = len(values)
     if n == 0:
         return np.zeros(0)
-    before = np.concatenate([[0.0], np.cumsum(values)[:-1]])
+    # Each group sums for itself: the rounding of one game must not show in another.
+    so_far = pd.Series(values).groupby(group, sort=False).cumsum().to_numpy(float)
     new_group = np.ones(n, dtype=bool)
     new_group[1:] = group[1:] != group[:-1]
     new_moment = new_group.copy()
@@ -272,7 +276,7 @@ def _before_this_moment(values: FloatArray, group: npt.NDArray[Any], time: Float
     positions = np.arange(n)
     moment_start = np.maximum.accumulate(np.where(new_moment, positions, 0))
     group_start = np.maximum.accumulate(np.where(new_group, positions, 0))
-    sums: FloatArray = before[moment_start] - before[group_start]
+    sums: FloatArray = np.where(moment_start == group_start, 0.0, so_far[moment_start - 1])
     return sums
 
 
@@ -296,22 +300,30 @@ def past_sums(keys: npt.NDArray[Any], day: npt.NDArray[Any], values: FloatArray,
     flat = values.reshape(len(values), -1)
     if len(flat) == 0:
         return values.astype(float)
-    # Growth is undone at the end; counted from the last day so that no weight exceeds one.
-    weight = np.exp2((day - day.max()) / half_life_days)
     order = np.lexsort((day, keys))
     k, d = keys[order], day[order]
-    running = np.cumsum(flat[order] * weight[order, None], axis=0)
-    before = np.vstack([np.zeros((1, flat.shape[1])), running[:-1]])
     new_key = np.ones(len(k), dtype=bool)
     new_key[1:] = k[1:] != k[:-1]
     new_day = new_key.copy()
     new_day[1:] |= d[1:] != d[:-1]
-    positions = np.arange(len(k))
-    day_start = np.maximum.accumulate(np.where(new_day, positions, 0))
-    key_start = np.maximum.accumulate(np.where(new_key, positions, 0))
+    # One entry for each day of each key; the sum that a day sees is the previous day's, aged, plus that day itself.
+    # Differences of one long running sum would be quicker, and wrong: over several seasons the weights span more
+    # orders of magnitude than a float holds, and every key would see the rounding of the others.
+    starts = np.flatnonzero(new_day)
+    of_day = np.add.reduceat(flat[order], starts, axis=0)
+    first = np.flatnonzero(new_key[starts])
+    days_of_key = np.diff(np.append(first, len(starts)))
+    decay = np.exp2(-np.maximum(np.diff(d[starts], prepend=d[0]), 0) / half_life_days)
+    seen = np.zeros_like(of_day)
+    busiest = np.argsort(-days_of_key, kind="stable")
+    first, still = first[busiest], len(first)
+    for nth in range(1, int(days_of_key.max())):
+        still = int(np.searchsorted(-days_of_key[busiest[:still]], -nth))  # keys with more than `nth` days
+        here = first[:still] + nth
+        seen[here] = (seen[here - 1] + of_day[here - 1]) * decay[here, None]
     sums = np.empty_like(flat)
-    sums[order] = (before[day_start] - before[key_start]) / weight[order, None]
-    return np.maximum(sums, 0).reshape(values.shape) if (values >= 0).all() else sums.reshape(values.shape)
+    sums[order] = seen[np.cumsum(new_day) - 1]
+    return sums.reshape(values.shape)
 
 
 def _prior_features(shots: pd.DataFrame, s: PriorSettings) -> tuple[pd.DataFrame, FloatArray]:
@@ -362,7 +374,8 @@ def _prior_features(shots: pd.DataFrame, s: PriorSettings) -> tuple[pd.DataFrame
 def future_leaks(shots: pd.DataFrame, settings: PriorSettings | None = None) -> list[str]:
     """Features of earlier shots that move when later results change; there must be none.
 
-    The second half of the days has every result reversed, and the features of the first half are compared.
+    The second half of the days has every result reversed, and so has the second half of the games of the day
+    before; the features of what was earlier are compared.
 
     Parameters
     ----------
@@ -380,7 +393,7 @@ def future_leaks(shots: pd.DataFrame, settings: PriorSettings | None = None) -> 
     near = pd.concat(
         [shots[~later].sort_values("game_date").tail(3000), shots[later].sort_values("game_date").head(3000)]
     )
-    reversed_later = near.assign(made=near["made"] ^ (near["game_date"] >= middle))
-    before = near["game_date"] < middle
-    was, now = (build_features(t, settings)[before] for t in (near, reversed_later))
+    day = near["game_date"]
+    after = (day >= middle) | ((day == day[day < middle].max()) & (near["period"] > REGULATION_PERIODS // 2))
+    was, now = (build_features(t, settings)[~after] for t in (near, near.assign(made=near["made"] ^ after)))
     return [c for c in was if not np.array_equal(was[c].to_numpy(), now[c].to_numpy(), equal_nan=True)]

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import tempfile
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
@@ -20,6 +18,7 @@ import pandas as pd
 from parivision import court
 from parivision.errors import ModelError
 from parivision.features import ACTIONS, CATEGORICAL, FEATURES
+from parivision.files import replacing
 
 FloatArray = npt.NDArray[np.float64]
 KINDS = ("pre_shot", "review")
@@ -31,6 +30,9 @@ class Model(Protocol):
     name: ClassVar[str]
     suffix: ClassVar[str]
     kind: str
+
+    def __init__(self, kind: str) -> None:
+        """An unfitted model of a kind in `KINDS`."""
 
     def fit(
         self, features: pd.DataFrame, made: FloatArray, weight: FloatArray, validation: tuple[Any, ...] | None = None
@@ -44,7 +46,7 @@ class Model(Protocol):
         """The model as data."""
 
     def load(self, data: bytes) -> None:
-        """Become the model that `dump` described."""
+        """Become the model that `dump` described; ValueError where the data describe another or none."""
 
     def parameters(self) -> dict[str, Any]:
         """What was chosen, for the record."""
@@ -76,7 +78,7 @@ class Constant:
 
     def load(self, data: bytes) -> None:
         """See `Model.load`."""
-        self.rate = float(json.loads(data)["rate"])
+        self.rate = float(_described(self, data)["rate"])
 
     def parameters(self) -> dict[str, Any]:
         """See `Model.parameters`."""
@@ -117,7 +119,10 @@ class ZoneRate:
 
     def load(self, data: bytes) -> None:
         """See `Model.load`."""
-        self.rates = np.array(json.loads(data)["rates"])
+        rates = np.array(_described(self, data)["rates"], dtype=float)
+        if rates.shape != (len(court.ZONES),):
+            raise ValueError(f"{rates.size} rates for {len(court.ZONES)} zones")
+        self.rates = rates
 
     def parameters(self) -> dict[str, Any]:
         """See `Model.parameters`."""
@@ -183,8 +188,8 @@ class Logistic:
         from sklearn.linear_model import LogisticRegression
 
         known = features["distance_ft"].notna()
-        typical = features.loc[known].groupby(features.loc[known, "zone"].astype(int))["distance_ft"].mean()
-        self.typical_distance_ft = {int(k): float(v) for k, v in typical.items()}
+        zone, distance = features.loc[known, "zone"].to_numpy(int), features.loc[known, "distance_ft"].to_numpy(float)
+        self.typical_distance_ft = {int(z): float(distance[zone == z].mean()) for z in np.unique(zone)}
         design = self._design(features)
         self.mean = design.mean(axis=0, dtype=float)
         self.scale = np.maximum(design.std(axis=0, dtype=float), 1e-3)
@@ -217,11 +222,14 @@ class Logistic:
 
     def load(self, data: bytes) -> None:
         """See `Model.load`."""
-        content = json.loads(data)
-        self.coefficients = np.array(content["coefficients"])
+        content = _described(self, data)
+        terms = self._design(pd.DataFrame(columns=list(FEATURES[self.kind]), dtype=float)).shape[1]
+        vectors = [np.array(content[name], dtype=float) for name in ("coefficients", "mean", "scale")]
+        if any(vector.shape != (terms,) for vector in vectors):
+            raise ValueError(f"it was fitted on other inputs than the {terms} terms of today")
+        self.coefficients, self.mean, self.scale = vectors
         self.intercept = float(content["intercept"])
-        self.mean, self.scale = np.array(content["mean"]), np.array(content["scale"])
-        self.typical_distance_ft = {int(k): v for k, v in content["typical_distance_ft"].items()}
+        self.typical_distance_ft = {int(k): float(v) for k, v in content["typical_distance_ft"].items()}
 
     def parameters(self) -> dict[str, Any]:
         """See `Model.parameters`."""
@@ -299,7 +307,8 @@ class Boosting:
     def importance(self) -> pd.Series[Any]:
         """Share of the total gain in the training objective that each feature's splits brought."""
         gain = pd.Series(self.booster.get_score(importance_type="total_gain"), dtype=float)
-        return (gain / gain.sum()).reindex(self.columns).fillna(0.0).sort_values(ascending=False)
+        share: pd.Series[Any] = (gain / gain.sum()).reindex(self.columns).fillna(0.0)
+        return share.sort_values(ascending=False)
 
     def dump(self) -> bytes:
         """See `Model.dump`: XGBoost's own binary JSON."""
@@ -309,13 +318,26 @@ class Boosting:
         """See `Model.load`."""
         import xgboost
 
-        self.booster = xgboost.Booster()
-        self.booster.load_model(bytearray(data))
-        self.rounds = int(self.booster.num_boosted_rounds())
+        # XGBoost ends the whole process on an empty buffer, and hangs on some that only begin like UBJSON.
+        if not (data.startswith(b"{L") and data.endswith(b"}")):
+            raise ValueError("it is not UBJSON")
+        booster = xgboost.Booster()
+        booster.load_model(bytearray(data))
+        if booster.feature_names != self.columns:
+            raise ValueError("it was fitted on other inputs than those of today")
+        self.booster, self.rounds = booster, int(booster.num_boosted_rounds())
 
     def parameters(self) -> dict[str, Any]:
         """See `Model.parameters`."""
         return {**self._SETTINGS, "rounds": self.rounds, "seed": self.seed}
+
+
+def _described(model: Model, data: bytes) -> dict[str, Any]:
+    """What the JSON of a simple model says, if it is of this name and kind."""
+    content = json.loads(data)
+    if not isinstance(content, dict) or (content["model"], content["kind"]) != (model.name, model.kind):
+        raise ValueError(f"it does not describe a {model.kind} {model.name}")
+    return content
 
 
 CANDIDATES: dict[str, type[Model]] = {m.name: m for m in (Constant, ZoneRate, Logistic, Boosting)}
@@ -328,18 +350,11 @@ def sha256(data: bytes) -> str:
 
 
 def save_model(model: Model, folder: Path) -> tuple[Path, str]:
-    """Write a model whole or not at all; returns the file and its SHA-256."""
-    folder.mkdir(parents=True, exist_ok=True)
+    """Write a model whole or not at all; returns the file and its SHA-256. Raises as `files.replacing`."""
     data = model.dump()
     path = folder / f"{model.kind}-{model.name}{model.suffix}"
-    handle, temporary = tempfile.mkstemp(dir=folder, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    with replacing(path) as temporary:
+        temporary.write_bytes(data)
     return path, sha256(data)
 
 
@@ -363,5 +378,9 @@ def load_model(path: Path, expected_sha256: str) -> Model:
     if name not in CANDIDATES or kind not in KINDS or CANDIDATES[name].suffix != path.suffix:
         raise ModelError(f"{path.name} is not a kind of model that is loaded: only {', '.join(CANDIDATES)}")
     model = CANDIDATES[name](kind)
-    model.load(data)
+    try:
+        model.load(data)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:  # XGBoost's own error is a ValueError
+        said = (str(error).splitlines() or [""])[0]
+        raise ModelError(f"{path.name} cannot be used as a {name} model ({said[:100]}); build again") from None
     return model

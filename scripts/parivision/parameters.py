@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Mapping
 from datetime import date
 from typing import Annotated, Any, Literal
@@ -15,13 +16,28 @@ from parivision.errors import ParameterError
 def _a_day(value: str) -> str:
     if value:
         try:
-            date.fromisoformat(value)
+            iso = date.fromisoformat(value).isoformat()
         except ValueError:
-            raise ValueError("not a day like 2020-02-01") from None
+            iso = ""
+        if iso != value:  # other spellings, such as 20200201, would be compared as text
+            raise ValueError("not a day like 2020-02-01")
     return value
 
 
+def _some_seasons(value: str) -> str:
+    for season in listed(value):
+        if not re.fullmatch(r"\d{4}-\d{2}", season):
+            raise ValueError(f"{season!r} is not a season like 2017-18")
+    return value
+
+
+def listed(text: str) -> list[str]:
+    """Values of a parameter that takes several, separated by commas."""
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
 Day = Annotated[str, AfterValidator(_a_day)]
+Seasons = Annotated[str, AfterValidator(_some_seasons)]
 Share = Annotated[float, Field(gt=0, lt=1)]
 
 
@@ -34,7 +50,7 @@ class Parameters(BaseModel):
         "virtual", description="where shots come from"
     )
     path: str = Field("", description="archive and shot_locations: file, folder, pattern or URL; several by commas")
-    seasons: str = Field("", description="seasons to use, such as 2017-18, several by commas; all by default")
+    seasons: Seasons = Field("", description="seasons to use, such as 2017-18, several by commas; all by default")
     season_types: str = Field("Regular Season", description="nba_stats: kinds of games to ask for, by commas")
     date_from: Day = Field("", description="first game day to use, YYYY-MM-DD")
     date_to: Day = Field("", description="last game day to use, YYYY-MM-DD")
@@ -66,12 +82,11 @@ class Parameters(BaseModel):
             raise ValueError("seasons: source nba_stats needs them, such as 2017-18")
         if self.date_from and self.date_to and self.date_from > self.date_to:
             raise ValueError(f"date_from: {self.date_from} is after date_to {self.date_to}")
+        if self.source == "virtual":
+            from parivision.sources.virtual import League  # numpy and pandas: not for those who only ask for help
+
+            League(self.seed, self.league_shots, self.league_seasons, self.league_drift)  # refuses what does not fit
         return self
-
-
-def listed(text: str) -> list[str]:
-    """Values of a parameter that takes several, separated by commas."""
-    return [part.strip() for part in text.split(",") if part.strip()]
 
 
 def check_parameters(values: Mapping[str, Any]) -> Parameters:

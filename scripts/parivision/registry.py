@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import re
 import tempfile
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,8 +19,8 @@ from parivision.settings import get_settings
 EXPERIMENT = "parivision"
 ALIAS = "champion"
 
-# MLflow retries for minutes by default; a build must say within seconds that its server is down.
-os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
+# MLflow retries for minutes by default; a build must say within 15 s that its server is down, or does not answer.
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "5")
 
 
@@ -64,8 +67,9 @@ class Registry:
         folder.mkdir(parents=True, exist_ok=True)
         self.tracking_uri = tracking_uri or settings.mlflow_tracking_uri or f"sqlite:///{folder.resolve()}/mlflow.db"
         self._artifacts = (folder / "mlflow-artifacts").resolve()
-        mlflow.set_tracking_uri(self.tracking_uri)
-        self.client = mlflow.MlflowClient(self.tracking_uri)
+        with self._asked():
+            mlflow.set_tracking_uri(self.tracking_uri)
+            self.client = mlflow.MlflowClient(self.tracking_uri)
 
     def record(
         self,
@@ -84,9 +88,8 @@ class Registry:
             Where MLflow cannot be reached or refuses.
         """
         from mlflow.entities import Metric, Param
-        from mlflow.exceptions import MlflowException
 
-        try:
+        with self._asked():
             run = self.client.create_run(self._experiment(), run_name=run_name, tags=tags)
             run_id = str(run.info.run_id)
             # One write for all: a call for each takes seconds on SQLite.
@@ -103,8 +106,6 @@ class Registry:
                     path.write_bytes(image)
                     self.client.log_artifact(run_id, str(path), "figures")
             self.client.set_terminated(run_id)
-        except MlflowException as error:
-            raise self._unreachable(error) from None
         return run_id
 
     def champion(self, name: str) -> Champion | None:
@@ -117,26 +118,34 @@ class Registry:
         """
         from mlflow.exceptions import MlflowException
 
-        try:
-            version = self.client.get_model_version_by_alias(name, ALIAS)
-        except MlflowException as error:
-            if error.error_code in {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}:
-                return None
-            raise self._unreachable(error) from None
-        tags = dict(version.tags)
-        return Champion(
-            name=name,
-            version=str(version.version),
-            sha256=tags["sha256"],
-            path=self._file(version.run_id, tags["file"]),
-            tags=tags,
-        )
+        with self._asked():
+            try:
+                version = self.client.get_model_version_by_alias(name, ALIAS)
+            except MlflowException as error:
+                if error.error_code in {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}:
+                    return None
+                raise
+            tags = dict(version.tags)
+            # A version that somebody else registered names no file of ours: it is a champion that does not load.
+            return Champion(
+                name=name,
+                version=str(version.version),
+                sha256=tags.get("sha256", ""),
+                path=self._file(version.run_id, Path(tags.get("file", "unnamed")).name),
+                tags=tags,
+            )
 
     def promote(self, name: str, run_id: str, file: str, sha256: str, tags: dict[str, str]) -> Champion:
-        """Register a run's model file as a new version, and make that version the champion."""
+        """Register a run's model file as a new version, and make that version the champion.
+
+        Raises
+        ------
+        ModelError
+            Where MLflow cannot be reached or refuses; the old champion is then still the champion.
+        """
         from mlflow.exceptions import MlflowException
 
-        try:
+        with self._asked():
             try:
                 self.client.create_registered_model(name)
             except MlflowException as error:
@@ -148,8 +157,6 @@ class Registry:
             )
             # The alias moves last: until then the old champion is the champion.
             self.client.set_registered_model_alias(name, ALIAS, version.version)
-        except MlflowException as error:
-            raise self._unreachable(error) from None
         champion = self.champion(name)
         if champion is None:
             raise ModelError(f"{name} was registered in {self.tracking_uri}, but no champion can be read back")
@@ -162,10 +169,31 @@ class Registry:
         local = self.tracking_uri.startswith("sqlite:")
         return str(self.client.create_experiment(EXPERIMENT, str(self._artifacts) if local else None))
 
-    def _file(self, run_id: str, file: str) -> Path:
-        return Path(self.client.download_artifacts(run_id, f"model/{file}"))
+    def _file(self, run_id: str | None, file: str) -> Path:
+        """The file of a run: where it lies if that is on this machine, else a copy under the data folder."""
+        if not run_id:
+            return self._artifacts / "no run" / file
+        kept_at = str(self.client.get_run(run_id).info.artifact_uri)
+        if "://" not in kept_at:
+            return Path(kept_at) / "model" / file
+        copies = self._artifacts.parent / "mlflow-downloads" / run_id
+        copies.mkdir(parents=True, exist_ok=True)
+        return Path(self.client.download_artifacts(run_id, f"model/{file}", str(copies)))
 
-    def _unreachable(self, error: Exception) -> ModelError:
-        where = self.tracking_uri if "@" not in self.tracking_uri else self.tracking_uri.split("@")[-1]
-        first_line = str(error).splitlines()[0][:200]
-        return ModelError(f"MLflow at {where} failed: {first_line}. Check that it runs, or unset MLFLOW_TRACKING_URI")
+    @contextlib.contextmanager
+    def _asked(self) -> Iterator[None]:
+        """Says in one line, without secrets, what went wrong between us and MLflow."""
+        from mlflow.exceptions import MlflowException
+        from sqlalchemy.exc import SQLAlchemyError  # MLflow passes on what its database says
+
+        try:
+            yield
+        except (MlflowException, SQLAlchemyError) as error:
+            said = (str(error).splitlines() or [type(error).__name__])[0]
+            advice = (
+                "Restore that file, or move it away to start a new registry"
+                if self.tracking_uri.startswith("sqlite:")
+                else "Check that the server runs, or unset PARIVISION_MLFLOW_TRACKING_URI"
+            )
+            text = f"MLflow at {self.tracking_uri} failed: {said[:300]}. {advice}"
+            raise ModelError(re.sub(r"://[^/@\s]*@", "://", text)) from None

@@ -55,6 +55,8 @@ def reliability_all(test: pd.DataFrame, chosen: dict[str, str], seed: int) -> pd
 def read_curve(curves: pd.DataFrame, kind: str, probability: float) -> str:
     """What was observed where the model said about `probability`, in words."""
     curve = curves[curves["model"].str.startswith(kind)]
+    if curve.empty:
+        return "too few shots to say"
     row = curve.loc[(curve["predicted"] - probability).abs().idxmin()]
     return (
         f"of {int(row['n']):,} shots given {100 * row['predicted']:.1f} % on average, {100 * row['observed']:.1f} % "
@@ -71,7 +73,7 @@ def by_zone(test: pd.DataFrame, candidate: str, seed: int) -> pd.DataFrame:
         Indexed by zone: `n`, `made`, `log_loss`, `gain` over the zone rate, `auc`, `auc_low`, `auc_high`; zones
         with fewer than 30 shots have no figures.
     """
-    rows = {}
+    rows: dict[str, dict[str, float]] = {}
     for zone in court.ZONES:
         here = test[test["zone"] == zone]
         own, base = f"pre_shot.{candidate}", f"pre_shot.{BASELINE}"

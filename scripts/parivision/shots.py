@@ -153,8 +153,11 @@ SCHEMA = pa.DataFrameSchema(
 
 
 def season_of(game_ids: pd.Series[Any]) -> pd.Series[Any]:
-    """Season such as "2016-17" from ten-digit game ids, whose digits 4 and 5 are the year it began in."""
-    year = pd.to_numeric(game_ids.str.slice(3, 5), errors="coerce")
+    """Season such as "2016-17" from ten-digit game ids, whose digits 4 and 5 are the year it began in.
+
+    NaN where an id is missing or has no digits there.
+    """
+    year = pd.to_numeric(game_ids.str.slice(3, 5), errors="coerce").to_numpy(float, na_value=np.nan)
     start = np.where(year >= 46, 1900 + year, 2000 + year)
     labels = {s: f"{int(s)}-{(int(s) + 1) % 100:02d}" for s in np.unique(start[~np.isnan(start)])}
     return pd.Series(start, index=game_ids.index).map(labels)

@@ -81,10 +81,18 @@ def train(
     split : Split
     seed : int
     names : tuple of str
-        Candidates to fit; all of them by default.
+        Candidates to fit, in any order; all of them by default.
+
+    Raises
+    ------
+    ValueError
+        Where the kind or a name does not exist.
     """
     if kind not in KINDS:
         raise ValueError(f"no such kind of model: {kind!r}; there are {', '.join(KINDS)}")
+    for name in names:
+        if name not in CANDIDATES:
+            raise ValueError(f"no such candidate: {name!r}; there are {', '.join(CANDIDATES)}")
     made = shots["made"].to_numpy(float)
     games = shots["game_id"].to_numpy()
     result = Training(kind)
@@ -92,7 +100,9 @@ def train(
     def part(mask: npt.NDArray[np.bool_]) -> tuple[pd.DataFrame, FloatArray, FloatArray]:
         return features[mask], made[mask], recency_weight(shots.loc[mask, "game_date"])
 
-    for name in names or tuple(CANDIDATES):
+    for name in CANDIDATES:  # from the simplest on, which is what the choice rests on
+        if names and name not in names:
+            continue
         started = time.perf_counter()
         held_out = (features[split.validation], made[split.validation])
         first = _new(name, kind, seed)

@@ -10,13 +10,13 @@ from IPython.display import Markdown
 
 def say(*sentences: str) -> Markdown:
     """A paragraph of computed sentences."""
-    return Markdown(" ".join(s for s in sentences if s))
+    return Markdown(" ".join(s for s in sentences if s))  # type: ignore[no-untyped-call]
 
 
 def plain(text: object) -> str:
     """Text from the data as inert text: neither markup nor Markdown."""
-    escaped = html.escape(str(text))
-    return "".join(f"\\{c}" if c in "\\`*_[]#|~" else c for c in escaped)
+    # One character at a time: the "#" of an entity such as &#x27; is not to be escaped again.
+    return "".join(f"\\{c}" if c in "\\`*_[]#|~$" else html.escape(c) for c in " ".join(str(text).split()))
 
 
 def percent(share: float, decimals: int = 1) -> str:

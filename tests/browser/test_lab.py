@@ -137,7 +137,7 @@ def page() -> Iterator[Page]:
 
 def open_by_double_click(page: Page, address: str, token: str, name: str) -> None:
     """Open a file of notebooks/ as a user does; returns when it is there as a notebook with a kernel at rest."""
-    page.goto(f"{address}/lab?token={token}")
+    page.goto(f"{address}/lab?reset&token={token}")
     page.locator(".jp-DirListing-item", has_text="notebooks").dblclick(timeout=90_000)
     page.locator(".jp-DirListing-item", has_text=name).dblclick(timeout=30_000)
     page.locator(".jp-NotebookPanel .jp-Cell").first.wait_for(timeout=60_000)
@@ -198,6 +198,7 @@ def test_every_notebook_of_the_pipeline_is_injected(copied: Path) -> None:
             assert f"{copied}/reports/{task['name']}.ipynb" in cell, task["name"]
 
 
+@pytest.mark.slow
 def test_the_first_notebooks_of_the_pipeline_run_to_their_end(copied: Path, page: Page) -> None:
     with lab(copied) as (address, token):
         for task in tasks(copied)[:2]:
@@ -206,9 +207,8 @@ def test_the_first_notebooks_of_the_pipeline_run_to_their_end(copied: Path, page
             run_all(page)
             products = [path for key, path in task["product"].items() if key not in ("nb", "html")]
             assert products
-            made = [copied / path.replace("{{data_dir}}", ".data") for path in products]
-            wait_until(lambda made=made: all(path.exists() for path in made), 120, copied / "lab.log")
-            wait_until(lambda: get(address, token, "/api/kernels")[0]["execution_state"] == "idle")
+            for path in products:
+                wait_until((copied / path.replace("{{data_dir}}", ".data")).exists, 120, copied / "lab.log")
+            wait_until(lambda: all(k["execution_state"] == "idle" for k in get(address, token, "/api/kernels")))
             assert page.locator(".jp-OutputArea-output[data-mime-type='application/vnd.jupyter.stderr']").count() == 0
             assert page.locator(".jp-RenderedText", has_text="Traceback").count() == 0
-            page.screenshot(path=f"/tmp/ws/{task['name']}.png", full_page=True)

@@ -78,7 +78,6 @@ def make_raw(n: int = 4, *, source: str = "archive", origin: str = "file.csv") -
             "source": source,
             "origin": origin,
             "line": np.arange(n) + 2,
-            "shot_id": [f"s{i}" if i else None for i in range(n)],
             "received_at": T0,
             "LOC_X": [f"{i}.50" for i in range(n)],
             "Line": [None if i == 1 else "" for i in range(n)],

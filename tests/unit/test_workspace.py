@@ -244,6 +244,20 @@ def test_killed_in_the_middle_goes_on(root: Path, tmp_path: Path) -> None:
     assert checkout.state["status"] == "ready"
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_interrupted_leaves_nothing_running(checkout: Checkout, number: signal.Signals) -> None:
+    process = checkout.start("build")
+    deadline = time.monotonic() + 60
+    while not (checkout.folder / ".venv" / "pyvenv.cfg").exists():
+        assert time.monotonic() < deadline and process.poll() is None
+        time.sleep(0.01)
+    os.killpg(process.pid, number)
+    out, err = process.communicate(timeout=20)  # ends when the last holder of the pipes has
+    assert out == ""
+    assert process.returncode in (130, -number)
+    assert err.splitlines()[-1] == "workspace: interrupted; run the same command again to go on from here"
+
+
 @pytest.mark.slow
 def test_two_at_once_install_once(checkout: Checkout) -> None:
     running = [checkout.start("build") for _ in range(2)]

@@ -6,7 +6,7 @@ import contextlib
 import hashlib
 import logging
 import os
-import sys
+import re
 import warnings
 from collections.abc import Mapping
 from glob import glob
@@ -17,7 +17,7 @@ import yaml
 
 from parivision.errors import ParameterError, PariVisionError
 from parivision.files import read_json
-from parivision.operations import lock, runner
+from parivision.operations import lock
 from parivision.parameters import check_parameters, listed
 from parivision.settings import get_settings, workspace_root
 
@@ -36,7 +36,9 @@ def parameters_of_workspace(root: Path) -> dict[str, Any]:
     except OSError as error:
         raise ParameterError(f"{path} cannot be read: {error.strerror}; restore it") from error
     except yaml.YAMLError as error:
-        raise ParameterError(f"{path} is not YAML: {str(error).splitlines()[0]}") from error
+        mark = getattr(error, "problem_mark", None)
+        where = f", line {mark.line + 1}" if mark else ""
+        raise ParameterError(f"{path}{where} is not YAML: {str(error).splitlines()[0]}; correct it") from error
     if not isinstance(values, dict):
         raise ParameterError(f"{path} must hold one `name: value` a line")
     return values
@@ -51,7 +53,8 @@ def input_state(path: str) -> str:
                 if file.is_file():
                     stat = file.stat()
                     found.append(f"{file.name} {stat.st_size} {stat.st_mtime_ns}")
-    return hashlib.sha256("\n".join(found).encode()).hexdigest()[:16] if found else ""
+    # Never digits alone, nor digits around an e: Ploomber would make a number of it.
+    return "files-" + hashlib.sha256("\n".join(found).encode()).hexdigest()[:16] if found else ""
 
 
 def build(overrides: Mapping[str, Any], force: bool = False) -> dict[str, Any]:
@@ -88,13 +91,8 @@ def build(overrides: Mapping[str, Any], force: bool = False) -> dict[str, Any]:
     if parameters.path and not parameters.input_state:
         values["input_state"] = input_state(parameters.path)
     data_dir = root / parameters.data_dir
-    # Kernels inherit the environment: their store and registry are those of this build.
-    os.environ["PARIVISION_DATA_DIR"] = str(data_dir)
-    get_settings.cache_clear()
     lock.hold(data_dir / "build.lock")
     with contextlib.chdir(root):
-        for path in runner.sweep_metadata([data_dir / "build", root / parameters.reports_dir]):
-            print(f"{path.name} could not be read and was removed: its notebook runs again", file=sys.stderr)
         try:
             ran = _run(values, force)
         finally:
@@ -106,22 +104,26 @@ def build(overrides: Mapping[str, Any], force: bool = False) -> dict[str, Any]:
 def _run(values: dict[str, Any], force: bool) -> int:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of Ploomber's own imports; a notebook's stay in its report
-        from ploomber.exceptions import BaseException as PloomberError
+        from ploomber.exceptions import DAGBuildError
         from ploomber.spec import DAGSpec
 
-        logging.getLogger("ploomber").setLevel(logging.ERROR)
+        logging.getLogger("ploomber").setLevel(logging.CRITICAL)  # what it says of an error is in the error
         try:
             with _quiet_stdout():
-                dag = DAGSpec("pipeline.yaml", env=values).to_dag()
+                spec = DAGSpec("pipeline.yaml", env=values)
+                for task in spec["tasks"]:
+                    # Ploomber takes the entry called `path` for one of the file system: "https://" loses a slash.
+                    if "://" in values["path"] and "path" in task["params"]:
+                        task["params"]["path"] = values["path"]
+                dag = spec.to_dag()
                 dag.render(force=force, show_progress=False)
-        except PloomberError as error:
-            raise PariVisionError(f"the pipeline cannot be set up: {_last_line(error)}") from error
+        except Exception as error:  # Ploomber's errors share no class
+            raise PariVisionError(f"the pipeline cannot be set up: {_why(error)}") from error
         try:
             with _quiet_stdout():
                 dag.build(force=force, show_progress=False)
-        except PloomberError as error:
-            failures = dag.parivision.failures
-            raise PariVisionError("; ".join(failures) or _last_line(error)) from error
+        except DAGBuildError as error:
+            raise PariVisionError("; ".join(map(str, dag.parivision.failures)) or _why(error)) from error
     return int(dag.parivision.done)
 
 
@@ -132,9 +134,16 @@ def _quiet_stdout() -> Any:
         yield
 
 
-def _last_line(error: BaseException) -> str:
-    lines = [line for line in str(error).splitlines() if line.strip() and not line.startswith(("=", "-", "Need help"))]
-    return lines[-1] if lines else type(error).__name__
+def _why(error: Exception) -> str:
+    """One line out of the pages in which Ploomber wraps a problem: the notebook, if it names one, and what it says."""
+    text = str(error)
+    said = [
+        line for line in text.splitlines() if line.strip() and not line.startswith((*"=- (", "Need help", "Traceback"))
+    ]
+    where = re.search(r"^-+ (\S+\.py) -+$", text, re.MULTILINE)
+    found = re.search(r"^:\d+:\d+: (.+)$", text, re.MULTILINE)  # of its look at the code before it runs
+    what = found[1] if found else said[-1] if said else type(error).__name__
+    return f"{Path(where[1]).name}: {what}" if where else what
 
 
 def say(summary: Mapping[str, Any]) -> str:

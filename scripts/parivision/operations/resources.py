@@ -42,8 +42,11 @@ def _imports(file: Path, package_root: Path) -> frozenset[Path]:
     for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
-            names |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            # `from . import x` counts from the package that the file lies in.
+            around = (PACKAGE, *file.relative_to(package_root).parts[: -node.level]) if node.level else ()
+            module = ".".join([*around, *([node.module] if node.module else [])])
+            names |= {module} | {f"{module}.{alias.name}" for alias in node.names}
     files: set[Path] = set()
     for name in names:
         parts = name.split(".")

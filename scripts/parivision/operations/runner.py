@@ -5,12 +5,20 @@ behave alike. What Ploomber 0.23 does by itself, and why it is not enough:
 
 - it overwrites the report before the new one is finished: here a run goes to a temporary file, then takes its place;
 - a failed or killed run leaves the old metadata, and the next build believes it: here metadata goes first;
-- it writes metadata in place, and half a file stops every later build: here it is replaced in one step.
+- a notebook that leaves by `sys.exit(0)` counts as done, and so does an old product that it left as it was: here
+  every cell must run and every product must be written anew;
+- it writes metadata in place, and half a file stops every later build: here it is replaced in one step, and what
+  cannot be read is removed;
+- it notes the state of the modules after the run: here that of before, so that an edit during a run is not lost.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
+import logging
+import math
+import os
 import shutil
 import sys
 import tempfile
@@ -21,11 +29,15 @@ from pathlib import Path
 from types import MethodType
 from typing import Any
 
-from parivision.errors import PariVisionError
+from ploomber.products import File
+from ploomber.products._resources import process_resources
+
+from parivision.errors import ParameterError, PariVisionError
 from parivision.files import replacing, write_atomically, write_json
 from parivision.operations import lock
 from parivision.operations.memory import MemoryWatch
 from parivision.parameters import Parameters, check_parameters
+from parivision.settings import get_settings
 
 _NOT_PARAMETERS = {"product", "upstream", "resources_"}
 
@@ -41,9 +53,9 @@ class Run:
     parameters: Parameters
     names: list[str]
     started: float = field(default_factory=time.time)
-    pending: list[str] = field(default_factory=list)
+    resources: dict[str, dict[str, str]] = field(default_factory=dict)
     done: int = 0
-    failures: list[str] = field(default_factory=list)
+    failures: list[NotebookFailed] = field(default_factory=list)
 
     @property
     def build_dir(self) -> Path:
@@ -62,15 +74,23 @@ def prepare(dag: Any) -> None:
     values: dict[str, Any] = {}
     for name in dag:
         values |= {k: v for k, v in dict(dag[name].params).items() if k not in _NOT_PARAMETERS}
+    # Ploomber takes an entry of env.yaml called `path` for one of the file system: "" becomes ".", and
+    # "https://host" becomes "https:/host". `parivision build` puts a URL right; `ploomber build` cannot.
+    if values.get("path") == ".":
+        values["path"] = ""
+    if ":/" in str(values.get("path", "")) and "://" not in values["path"]:
+        raise ParameterError(f"path = {values['path']!r}: `ploomber build` spoils URLs; use `parivision build --path`")
     # Folders are parameters of the DAG's products rather than of its notebooks.
     portal = Path(str(dag["write_portal"].product["summary"]))
     shots = Path(str(dag["clean_shots"].product["shots"]))
+    data_dir = shots.parent.parent
     run = Run(
-        parameters=check_parameters(
-            {**values, "reports_dir": str(portal.parent), "data_dir": str(shots.parent.parent)}
-        ),
+        parameters=check_parameters({**values, "reports_dir": str(portal.parent), "data_dir": str(data_dir)}),
         names=list(dag),
     )
+    # Kernels inherit the environment: their store and registry are those of this build.
+    os.environ["PARIVISION_DATA_DIR"] = str(data_dir)
+    get_settings.cache_clear()
     dag.parivision = run
     for name in dag:
         task = dag[name]
@@ -79,23 +99,42 @@ def prepare(dag: Any) -> None:
             product.save_metadata = MethodType(_save_metadata, product)
 
 
-def sweep_metadata(folders: list[Path]) -> list[Path]:
-    """Remove task metadata that cannot be read, so that the task reruns rather than stopping every build."""
-    removed = []
-    for folder in folders:
-        for path in sorted(folder.glob(".*.metadata")) if folder.is_dir() else []:
-            try:
-                sound = isinstance(json.loads(path.read_text(encoding="utf-8")), dict)
-            except (OSError, ValueError):
-                sound = False
-            if not sound:
-                path.unlink(missing_ok=True)
-                removed.append(path)
-    return removed
-
-
 def _save_metadata(product: Any, metadata: dict[str, Any]) -> None:
+    resources = product.task.dag.parivision.resources[product.task.name]
+    metadata = {**metadata, "params": {**metadata["params"], "resources_": resources}}
     write_atomically(product._path_to_metadata, json.dumps(metadata))
+
+
+def _fetch_metadata(product: Any) -> dict[str, Any] | None:
+    """What is known of a product; unreadable metadata is removed, so that the task reruns and stops no build."""
+    path: Path = product._path_to_metadata
+    if not (path.exists() and product.exists()):
+        return None
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        found = None
+    if _is_sound(found):
+        return dict(found)
+    path.unlink(missing_ok=True)
+    print(f"{path} could not be read and was removed: its notebook runs again", file=sys.stderr)
+    return None
+
+
+# Ploomber reads metadata before it calls any hook, so the class is the only place to take this over.
+File.fetch_metadata = _fetch_metadata
+
+
+def _is_sound(metadata: Any) -> bool:
+    if not isinstance(metadata, dict):
+        return False
+    timestamp = metadata.get("timestamp")
+    return (
+        isinstance(timestamp, int | float)
+        and math.isfinite(timestamp)
+        and isinstance(metadata.get("stored_source_code"), str)
+        and isinstance(metadata.get("params"), dict)
+    )
 
 
 def _run_notebook(task: Any) -> None:
@@ -104,43 +143,78 @@ def _run_notebook(task: Any) -> None:
     lock.hold(run.build_dir.parent / "build.lock")
     for product in task.product:
         product._delete_metadata()
+    used = {"resources_": task.params.to_dict().get("resources_") or {}}
+    run.resources[task.name] = process_resources(used)["resources_"]
 
-    report = Path(str(task.product["nb"]))
-    page = report.with_suffix(".html")
-    failed = report.parent / "failed" / report.name
     started = time.perf_counter()
     _say(run, task.name, "runs")
-    with tempfile.TemporaryDirectory(prefix="parivision-") as folder, MemoryWatch() as memory:
-        given, executed = Path(folder) / "given.ipynb", Path(folder) / "executed.ipynb"
-        given.write_text(task.source.nb_str_rendered, encoding="utf-8")
+    with MemoryWatch() as memory:
         try:
-            _execute(given, executed)
+            with tempfile.TemporaryDirectory(prefix="parivision-") as folder:
+                _produce(task, run, Path(folder))
         except Exception as error:
             problem = _problem(task.name, error)
-            run.failures.append(str(problem))
-            if executed.exists():
-                _publish(executed, failed, failed.with_suffix(".html"), run, "failed")
-                problem.add_note(f"the notebook as it failed: {failed}")
-            _record(run, task.name, "failed", time.perf_counter() - started, memory.peak_mib)
+            run.failures.append(problem)
+            # The disk may be full: the first problem is the one to tell.
+            with contextlib.suppress(PariVisionError):
+                _record(run, task.name, "failed", time.perf_counter() - started, memory.peak_mib)
             raise problem from None
-        _publish(executed, report, page, run, "ok")
-    for product in task.product:
-        if not product.exists():
-            missing = NotebookFailed(f"{task.name} ended without writing {product}, which pipeline.yaml promises")
-            run.failures.append(str(missing))
-            raise missing
-    for old in (failed, failed.with_suffix(".html")):
-        old.unlink(missing_ok=True)
     seconds = time.perf_counter() - started
     run.done += 1
     _record(run, task.name, "ok", seconds, memory.peak_mib)
     _say(run, task.name, f"done in {seconds:.1f} s, {memory.peak_mib:,.0f} MiB")
 
 
+def _produce(task: Any, run: Run, folder: Path) -> None:
+    """Run a notebook in a temporary folder and publish its report; a failed one goes to a folder of its own."""
+    report = Path(str(task.product["nb"]))
+    page = report.with_suffix(".html")
+    failed = report.parent / "failed" / report.name
+    promised = [path for path in (Path(str(product)) for product in task.product) if path not in (report, page)]
+    before = {path: _state(path) for path in promised}
+    given, executed = folder / "given.ipynb", folder / "executed.ipynb"
+    write_atomically(given, task.source.nb_str_rendered)
+    try:
+        _execute(given, executed)
+        _check_ran_to_its_end(task.name, executed)
+        for path in promised:
+            if _state(path) in (before[path], frozenset()):
+                raise NotebookFailed(f"{task.name} ended without writing {path}, which pipeline.yaml promises")
+    except Exception as error:
+        problem = _problem(task.name, error)
+        with contextlib.suppress(PariVisionError):
+            if executed.exists():
+                _publish(executed, failed, failed.with_suffix(".html"), run, "failed")
+                problem = NotebookFailed(f"{problem}. The notebook as it failed: {failed.with_suffix('.html')}")
+        raise problem from None
+    _publish(executed, report, page, run, "ok")
+    for old in (failed, failed.with_suffix(".html")):
+        old.unlink(missing_ok=True)
+
+
+def _state(path: Path) -> frozenset[tuple[str, int, int]]:
+    """What a rewrite changes of a file, or of the files in a folder; empty where nothing is."""
+    files = path.rglob("*") if path.is_dir() else [path]
+    stats = {str(file): file.stat() for file in files if file.is_file()}
+    return frozenset((name, stat.st_ino, stat.st_mtime_ns) for name, stat in stats.items())
+
+
+def _check_ran_to_its_end(name: str, executed: Path) -> None:
+    """papermill takes `sys.exit(0)` for success, and runs no cell after it."""
+    for cell in json.loads(executed.read_text(encoding="utf-8"))["cells"]:
+        if any(output.get("ename") == "SystemExit" for output in cell.get("outputs", [])):
+            raise NotebookFailed(f"{name}, cell [{cell['execution_count']}]: SystemExit: the cells after it never ran")
+
+
 def _execute(given: Path, executed: Path) -> None:
     import papermill
 
-    papermill.execute_notebook(str(given), str(executed), progress_bar=False, log_output=False)
+    from parivision.operations.kernels import Kernel
+
+    logging.getLogger("papermill").setLevel(logging.CRITICAL)  # what it says of an error is in the error
+    papermill.execute_notebook(
+        str(given), str(executed), progress_bar=False, log_output=False, kernel_manager_class=Kernel
+    )
 
 
 def _publish(executed: Path, report: Path, page: Path, run: Run, status: str) -> None:
@@ -149,20 +223,21 @@ def _publish(executed: Path, report: Path, page: Path, run: Run, status: str) ->
     from parivision.sources import SOURCES
 
     source = SOURCES[run.parameters.source]
+    above = "../" if status == "failed" else ""
     with replacing(report) as temporary:
         shutil.copyfile(executed, temporary)
-    above = "../" if status == "failed" else ""
-    export_report(
-        executed,
-        page,
-        metadata={
-            "simulated": source.simulated,
-            "source_label": source.label,
-            "built_at": datetime.now(UTC).isoformat(timespec="seconds"),
-            "run_id": datetime.fromtimestamp(run.started, UTC).strftime("%Y%m%dT%H%M%SZ"),
-        },
-        reports=[{"title": title(name), "path": f"{above}{name}.html"} for name in run.names],
-    )
+        # Within the block: where the page cannot be written, the notebook that belongs to the old page stays as well.
+        export_report(
+            executed,
+            page,
+            metadata={
+                "simulated": source.simulated,
+                "source_label": source.label,
+                "built_at": datetime.now(UTC).isoformat(timespec="seconds"),
+                "run_id": datetime.fromtimestamp(run.started, UTC).strftime("%Y%m%dT%H%M%SZ"),
+            },
+            reports=[{"title": title(name), "path": f"{above}{name}.html"} for name in run.names],
+        )
 
 
 def title(task_name: str) -> str:
@@ -172,11 +247,15 @@ def title(task_name: str) -> str:
 
 def _problem(task_name: str, error: Exception) -> NotebookFailed:
     """One line about what went wrong: the notebook, the cell, the error."""
+    if isinstance(error, NotebookFailed):
+        return error
+    if isinstance(error, PariVisionError):
+        return NotebookFailed(f"{task_name}: {error}")
     name = getattr(error, "ename", None)
     if name is None:
         if type(error).__name__ == "DeadKernelError":
             return NotebookFailed(f"{task_name}: kernel died; was it killed for memory? Try sample_shots")
-        return NotebookFailed(f"{task_name}: {type(error).__name__}: {error}")
+        return NotebookFailed(f"{task_name}: {type(error).__name__}: {(str(error).splitlines() or [''])[0]}")
     cell = getattr(error, "exec_count", None)
     value = str(getattr(error, "evalue", "")).splitlines() or [""]
     return NotebookFailed(f"{task_name}, cell [{cell}]: {name}: {value[0]}")

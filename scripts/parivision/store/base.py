@@ -56,7 +56,6 @@ RAW_SCHEMA = pa.schema(
         ("source", pa.string()),
         ("origin", pa.string()),
         ("line", pa.int64()),
-        ("shot_id", pa.string()),
         ("received_at", _TIME),
     ]
 )
@@ -161,6 +160,12 @@ def utc_milliseconds(moment: datetime) -> datetime:
 
 
 def _text_array(column: pd.Series[Any]) -> Any:
+    if isinstance(column.dtype, pd.ArrowDtype):
+        array = column.array.__arrow_array__()  # type: ignore[attr-defined]
+        return array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        codes = column.cat.codes.to_numpy()
+        return _text_array(pd.Series(column.cat.categories)).take(pa.array(codes, mask=codes < 0))
     values = column.astype(object)
     try:
         return pa.array(values, type=pa.string(), from_pandas=True)
@@ -328,8 +333,8 @@ class Store(ABC):
         Parameters
         ----------
         raw : DataFrame
-            `raw_id` (deterministic and unique), `source`, `origin` (file or URL), `line`, `shot_id` (may be
-            missing), `received_at` (UTC); every other column is text and becomes the record.
+            `raw_id` (deterministic and unique), `source`, `origin` (file or URL), `line`,
+            `received_at` (UTC); every other column is text and becomes the record.
 
         Returns
         -------

@@ -15,8 +15,10 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_random
 
 from parivision.errors import StoreError
@@ -70,13 +72,29 @@ def _create(table: str, schema: pa.Schema, extra: str) -> str:
 
 
 _SCHEMA_SQL = (
-    _create("shots_raw", RAW_SCHEMA, "record_names JSON, record_values JSON, PRIMARY KEY (raw_id)"),
+    _create("shots_raw", RAW_SCHEMA, "record_names VARCHAR, record_values VARCHAR, PRIMARY KEY (raw_id)"),
     _create("shots", STORED_SCHEMA, "PRIMARY KEY (shot_id)"),
     _create("shots_history", HISTORY_SCHEMA, "PRIMARY KEY (shot_id, version)"),
     _create("rejects", REJECT_SCHEMA, "PRIMARY KEY (reject_id)"),
     "CREATE TABLE runs (run_id VARCHAR PRIMARY KEY, started_at TIMESTAMP_MS, run VARCHAR)",
     "CREATE TABLE metadata (name VARCHAR PRIMARY KEY, value VARCHAR)",
 )
+
+
+def _json_lists(frame: pd.DataFrame) -> pd.Series[Any]:
+    """Each row's values as the text of a JSON list of strings and nulls."""
+    encoded = []
+    for name in frame.columns:
+        # A column has few distinct values: each is encoded once.
+        codes, distinct = pd.factorize(frame[name])
+        # Bytes that were no valid text arrive as lone surrogates; they are kept as visible escapes (\\udcff).
+        sound = (str(value).encode("utf-8", "backslashreplace").decode() for value in distinct)
+        texts = pa.array([*(json.dumps(value, ensure_ascii=False) for value in sound), "null"])
+        encoded.append(texts.take(pa.array(np.where(codes < 0, len(distinct), codes))))
+    if not encoded:
+        return pd.Series("[]", index=frame.index)
+    lists = pc.binary_join_element_wise("[", pc.binary_join_element_wise(*encoded, ", "), "]", "")
+    return pd.Series(lists, index=frame.index, dtype=pd.ArrowDtype(pa.string()))
 
 
 def _is_held_elsewhere(error: BaseException) -> bool:
@@ -123,13 +141,14 @@ class DuckDBStore(Store):
     def put_raw(self, raw: pd.DataFrame) -> int:
         names = [name for name in raw.columns if name not in RAW_SCHEMA.names]
         # As two JSON lists a record of any layout fits, a missing value stays distinct from an empty one, and
-        # the names, the same in every row of a file, compress to nothing. Numbered here, because SQL's names
-        # ignore case and a file's do not.
-        numbered = {name: f"value_{i}" for i, name in enumerate(names)}
-        schema = pa.schema([*RAW_SCHEMA, *((column, pa.string()) for column in numbered.values())])
+        # the names, the same in every row of a file, compress to nothing.
         layout = json.dumps([str(name) for name in names]).replace("'", "''")
-        select = f"SELECT {_names(RAW_SCHEMA)}, '{layout}', json_array({', '.join(numbered.values())}) FROM incoming"
-        return self._insert_new("shots_raw", "raw_id", raw.rename(columns=numbered, copy=False), schema, select)
+        documents = raw[[name for name in RAW_SCHEMA.names if name in raw.columns]].assign(
+            record_values=_json_lists(raw[names])
+        )
+        schema = pa.schema([*RAW_SCHEMA, ("record_values", pa.string())])
+        select = f"SELECT {_names(RAW_SCHEMA)}, '{layout}', record_values FROM incoming"
+        return self._insert_new("shots_raw", "raw_id", documents, schema, select)
 
     def upsert(self, shots: pd.DataFrame, received_at: datetime) -> Upserted:
         moment = utc_milliseconds(received_at)
@@ -311,7 +330,11 @@ class DuckDBStore(Store):
                 connection.close()
 
     def _connect(self, write: bool) -> duckdb.DuckDBPyConnection:
-        config = {"memory_limit": _MEMORY_LIMIT, "autoinstall_known_extensions": "false"}
+        config = {
+            "memory_limit": _MEMORY_LIMIT,
+            "autoinstall_known_extensions": "false",
+            "preserve_insertion_order": "false",
+        }
         attempts = Retrying(
             retry=retry_if_exception(_is_held_elsewhere),
             stop=stop_after_delay(self._lock_wait_s),
