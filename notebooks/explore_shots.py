@@ -138,7 +138,7 @@ needed = exploration.attempts_to_tell_apart(three, 0.03)
 per_player = shots[shots.shot_value == 3].groupby("player_id").size()
 enough = (per_player >= needed).mean() if len(per_player) else 0.0
 say(
-    f"A three-point rate is known to within three points of a percent only after {needed:,} attempts.",
+    f"A three-point rate is known to within three percentage points only after {needed:,} attempts.",
     f"{percent(enough)} of the {counted(len(per_player), 'shooter')} here took that many: most of what separates",
     "two shooters over a season is noise, which is why rates are shrunk before they are used.",
 )

@@ -80,8 +80,9 @@ def _drop_database(name: str) -> None:
 
     uri = get_settings().mongodb_uri
     if uri is not None:
-        with MongoClient(uri.get_secret_value()) as client:
-            client.drop_database(name)
+        client: MongoClient[Any] = MongoClient(uri.get_secret_value())
+        client.drop_database(name)
+        client.close()
 
 
 def archive_shots(path: str) -> pd.DataFrame:

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any, get_args, get_origin
+from typing import Any, Literal, get_args, get_origin
 
 import click
 
@@ -121,7 +121,7 @@ def benchmark() -> None:
 @benchmark.command("ingest")
 @click.option("--path", required=True, help="season archives: file, folder, pattern or URL")
 @click.option("--store", type=click.Choice(["duckdb", "mongodb"]), default="duckdb", show_default=True)
-def benchmark_ingest(path: str, store: str) -> None:
+def benchmark_ingest(path: str, store: Literal["duckdb", "mongodb"]) -> None:
     """Time from files to stored shots, in a store of its own that is removed afterwards."""
     from parivision.benchmarks import ingest
 

@@ -240,7 +240,7 @@ def _first_accounts(shots: pd.DataFrame, has_event_ids: bool) -> pd.Index[Any]:
     copies_of_row = shots.groupby([*_SAME_ATTEMPT, "team_id"], sort=False, dropna=False)["game_id"].transform("size")
     distinct = repeat == 0
     game_copies = copies_of_row[distinct].groupby(shots.loc[distinct, "game_id"]).median()
-    copies = np.ceil(shots["game_id"].map(game_copies).astype(float)).clip(lower=1)
+    copies = np.maximum(np.ceil(shots["game_id"].map(game_copies).to_numpy(float)), 1)
     reach = np.hypot(shots["x_ft"].astype(float), shots["y_ft"].astype(float)) < _TIP_IN_REACH_FT
     can_repeat = reach & ~shots["made"].astype(bool)
     attempts = np.where(can_repeat, np.ceil(copies_of_row / copies), 1)
@@ -280,7 +280,7 @@ def _typed(shots: pd.DataFrame) -> pd.DataFrame:
     shots = shots[list(canonical.COLUMNS)].astype({**canonical.COLUMNS, **text})
     for column in text:
         if shots[column].isna().any():
-            shots[column] = shots[column].where(shots[column].notna(), None)
+            shots[column] = np.where(shots[column].notna(), shots[column], None)  # type: ignore[call-overload]
     return shots
 
 

@@ -297,9 +297,9 @@ def past_sums(keys: npt.NDArray[Any], day: npt.NDArray[Any], values: FloatArray,
     array, shape of `values`
     """
     values = np.asarray(values, float)
+    if len(values) == 0:
+        return values
     flat = values.reshape(len(values), -1)
-    if len(flat) == 0:
-        return values.astype(float)
     order = np.lexsort((day, keys))
     k, d = keys[order], day[order]
     new_key = np.ones(len(k), dtype=bool)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ import nbformat
 import pandas as pd
 import plotly.io as pio
 import pytest
+from browser.pages import Visit
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 from parivision import charts
@@ -18,44 +18,7 @@ from parivision.reporting.exporter import export_report
 from parivision.reporting.figures import PLOTLY_MIMETYPE
 from parivision.reporting.portal import write_portal
 
-CHROMIUM = Path("/usr/bin/chromium")
-ARGUMENTS = (
-    "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
-    "--disable-component-update --disable-sync"
-)
 HOSTILE = "</script><img src=x onerror=document.title='hacked'>"
-
-pytestmark = pytest.mark.skipif(not CHROMIUM.exists(), reason=f"needs Chromium at {CHROMIUM}: apt install chromium")
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=str(CHROMIUM), args=ARGUMENTS.split())
-        yield chromium
-        chromium.close()
-
-
-class Visit:
-    """A page opened from disk, with every request and complaint it made."""
-
-    def __init__(self, browser: Any, path: Path, width: int = 1440, scheme: str = "light") -> None:
-        context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
-        self.page = context.new_page()
-        self.requests: list[str] = []
-        self.complaints: list[str] = []
-        self.page.on("request", lambda r: self.requests.append(r.url))
-        self.page.on("console", lambda m: self.complaints.append(m.text))
-        self.page.on("pageerror", lambda e: self.complaints.append(str(e)))
-        self.page.goto(path.as_uri())
-
-    def draw_all(self) -> None:
-        """Figures are drawn as they come near the screen: bring each there and wait for it."""
-        for figure in self.page.locator("figure.plot").all():
-            figure.scroll_into_view_if_needed()
-            figure.locator("svg.main-svg").first.wait_for(state="visible", timeout=20_000)
 
 
 @pytest.fixture(scope="module")

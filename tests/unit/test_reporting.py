@@ -19,9 +19,9 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_outp
 
 from parivision import charts
 from parivision.errors import PariVisionError
+from parivision.files import write_atomically
 from parivision.reporting.exporter import ReportExporter, export_report
 from parivision.reporting.figures import PLOTLY_MIMETYPE, script_json, words
-from parivision.files import write_atomically
 from parivision.reporting.label import LABEL_MIMETYPE, ReportLabel
 from parivision.reporting.page import sanitise
 from parivision.reporting.portal import render_portal, write_portal

@@ -26,6 +26,6 @@ class Kernel(AsyncKernelManager):
     next build believes.
     """
 
-    async def start_kernel(self, **kw: Any) -> None:
+    async def start_kernel(self, **kw: Any) -> None:  # type: ignore[override]
         """Start it as jupyter_client does; `kw` reaches `subprocess.Popen`."""
         await super().start_kernel(preexec_fn=_end_with_parent, **kw)
