@@ -125,8 +125,10 @@ backs.round(4)
 put_back = backs.set_index("situation")
 quick, other = put_back.loc["within 3 s of an own miss"], put_back.loc["otherwise"]
 say(
-    f"A shot at the rim within three seconds of the team's own miss goes in {percent(quick.rate)} of the time",
-    f"([{percent(quick.low)}, {percent(quick.high)}]), any other shot there {percent(other.rate)}.",
+    f"A shot at the rim within three seconds of the team's own miss goes in {percent(quick.rate)} of the time"
+    f" ([{percent(quick.low)}, {percent(quick.high)}]), any other shot there {percent(other.rate)}."
+    if quick.attempts
+    else "No shot at the rim came within three seconds of the team's own miss, so there is nothing to compare.",
     "A rebound under the hoop is no gift." if quick.high < other.rate else "",
 )
 

@@ -71,7 +71,8 @@ def put_backs(shots: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     pd.DataFrame
-        `situation`, `attempts`, `rate`, `low`, `high` (95 %, normal approximation).
+        `situation`, `attempts`, `rate`, `low`, `high` (95 %, normal approximation); a situation that never arose
+        has no attempts and no rate.
     """
     order = shots.assign(elapsed_s=elapsed_seconds(shots)).sort_values(["game_id", "elapsed_s", "made"])
     earlier = order.groupby(["game_id", "period"])[["elapsed_s", "team_id", "made"]].shift()
@@ -80,6 +81,8 @@ def put_backs(shots: pd.DataFrame) -> pd.DataFrame:
     rim = order["zone"] == court.RESTRICTED_AREA
     situation = own_miss[rim].map({True: "within 3 s of an own miss", False: "otherwise"}).rename("situation")
     table = pd.DataFrame(order[rim].groupby(situation)["made"].agg(attempts="size", rate="mean"))
+    table = table.reindex(pd.Index(["otherwise", "within 3 s of an own miss"], name="situation"))
+    table["attempts"] = table["attempts"].fillna(0).astype(int)
     error = 1.96 * np.sqrt(table["rate"] * (1 - table["rate"]) / table["attempts"])
     return table.assign(low=table["rate"] - error, high=table["rate"] + error).reset_index()
 

@@ -280,11 +280,11 @@ class Boosting:
         """See `Model.fit`. Without validation it grows `rounds` trees, which must then be given."""
         import xgboost
 
+        if validation is None and self.rounds is None:
+            raise ModelError("boosting needs validation games, or a number of rounds")
         settings = {**self._SETTINGS, "seed": self.seed}
         train = self._matrix(features, label=made, weight=weight)
         if validation is None:
-            if self.rounds is None:
-                raise ModelError("boosting needs validation games, or a number of rounds")
             self.booster = xgboost.train(settings, train, self.rounds, verbose_eval=False)
             return
         watched = [(self._matrix(validation[0], label=validation[1]), "validation")]

@@ -101,21 +101,33 @@ def build(overrides: Mapping[str, Any], force: bool = False) -> dict[str, Any]:
     return {**summary, "ran": ran, "index": str(root / parameters.reports_dir / "index.html")}
 
 
+def load_dag(values: Mapping[str, Any]) -> Any:
+    """The pipeline of the current folder as Ploomber's DAG, not yet rendered.
+
+    Parameters
+    ----------
+    values : mapping
+        Every parameter of the pipeline.
+    """
+    from ploomber.spec import DAGSpec
+
+    spec = DAGSpec("pipeline.yaml", env=dict(values))
+    for task in spec["tasks"]:
+        # Ploomber takes an entry of env.yaml called `path` for one of the file system: "https://" loses a slash.
+        if "://" in values["path"] and "path" in task["params"]:
+            task["params"]["path"] = values["path"]
+    return spec.to_dag()
+
+
 def _run(values: dict[str, Any], force: bool) -> int:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of Ploomber's own imports; a notebook's stay in its report
         from ploomber.exceptions import DAGBuildError
-        from ploomber.spec import DAGSpec
 
         logging.getLogger("ploomber").setLevel(logging.CRITICAL)  # what it says of an error is in the error
         try:
             with _quiet_stdout():
-                spec = DAGSpec("pipeline.yaml", env=values)
-                for task in spec["tasks"]:
-                    # Ploomber takes the entry called `path` for one of the file system: "https://" loses a slash.
-                    if "://" in values["path"] and "path" in task["params"]:
-                        task["params"]["path"] = values["path"]
-                dag = spec.to_dag()
+                dag = load_dag(values)
                 dag.render(force=force, show_progress=False)
         except Exception as error:  # Ploomber's errors share no class
             raise PariVisionError(f"the pipeline cannot be set up: {_why(error)}") from error
@@ -163,5 +175,6 @@ def say(summary: Mapping[str, Any]) -> str:
             f"zone rate {scores['baseline_log_loss']:.4f}, better by {scores['gain']:.4f} "
             f"[{better_low:.4f}, {better_high:.4f}]"
         )
-    lines.append(f"Drift     {drift['status']}" + (f": {drift['reasons'][0]}" if drift.get("reasons") else ""))
+    status = "found" if drift["status"] == "drift" else drift["status"]
+    lines.append(f"Drift     {status}" + (f": {drift['reasons'][0]}" if drift.get("reasons") else ""))
     return "\n".join(lines)
