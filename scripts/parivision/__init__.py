@@ -8,6 +8,7 @@ __version__ = "0.1.0"
 for _switch, _value in {
     "DO_NOT_TRACK": "1",
     "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_LOGGING_LEVEL": "WARNING",  # it would announce its tables in the report of whoever is first to use it
     "PLOOMBER_STATS_ENABLED": "false",
     "PLOOMBER_VERSION_CHECK_DISABLED": "true",
 }.items():

@@ -145,7 +145,7 @@ def main() -> None:
     from parivision.operations.lock import Busy
 
     try:
-        cli(standalone_mode=False)
+        cli(prog_name="parivision", standalone_mode=False)
     except click.exceptions.Abort:
         click.echo("stopped", err=True)
         raise SystemExit(130) from None

@@ -7,6 +7,7 @@ import os
 import re
 import tempfile
 import time
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,7 +61,9 @@ class Registry:
     """A thin layer over MLflow: SQLite under the data folder, or the server that settings name."""
 
     def __init__(self, tracking_uri: str | None = None, data_dir: Path | None = None) -> None:
-        import mlflow
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of a progress bar that no report could show
+            import mlflow
 
         settings = get_settings()
         folder = data_dir or settings.data_dir
@@ -68,8 +71,8 @@ class Registry:
         self.tracking_uri = tracking_uri or settings.mlflow_tracking_uri or f"sqlite:///{folder.resolve()}/mlflow.db"
         self._artifacts = (folder / "mlflow-artifacts").resolve()
         with self._asked():
-            mlflow.set_tracking_uri(self.tracking_uri)
-            self.client = mlflow.MlflowClient(self.tracking_uri)
+            # Both addresses given, none set for the process: that would outlive this registry, in the environment.
+            self.client = mlflow.MlflowClient(self.tracking_uri, registry_uri=self.tracking_uri)
 
     def record(
         self,

@@ -56,6 +56,7 @@ class Workspace:
             "PATH": f"{BIN}{os.pathsep}{kept.get('PATH', '')}",
             "PARIVISION_HOME": str(self.folder),
             "PYTHONPATH": str(own if own.exists() else ROOT / "scripts"),
+            "TMPDIR": str(self.folder.parent),  # what a killed build leaves there goes with the test
         }
 
     def overrides(self) -> dict[str, object]:

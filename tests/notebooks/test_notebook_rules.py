@@ -21,24 +21,10 @@ ARGUMENT = ["Data", "Method", "Result", "Checks", "Conclusion"]
 OPENING = ("**Question.**", "**In:**", "**Out:**", "**What would change the conclusion.**")
 LIBRARIES = {"parivision", "pandas", "numpy"} | sys.stdlib_module_names
 GIVEN_BY_PLOOMBER = {"upstream", "product"}
-VERBS = set(
-    [
-        "build",
-        "clean",
-        "collect",
-        "compare",
-        "evaluate",
-        "explore",
-        "load",
-        "monitor",
-        "predict",
-        "promote",
-        "score",
-        "summarise",
-        "train",
-        "write",
-    ]
-)
+VERBS = {
+    "build", "clean", "collect", "compare", "evaluate", "explore", "load", "monitor", "predict", "promote", "score",
+    "summarise", "train", "write",
+}  # fmt: skip
 SECRET = re.compile(r"passw|secret|token|api_?key|credential|private|uri", re.IGNORECASE)
 QUERY = re.compile(r"\b(select\b.+\bfrom|insert\s+into|delete\s+from|update\b.+\bset|create\s+table)\b", re.I | re.S)
 PATH = re.compile(

@@ -78,7 +78,7 @@ def test_the_summary_has_what_is_documented(summary: dict[str, Any]) -> None:
         low, high = scores["log_loss_ci"]
         assert low < scores["log_loss"] < high
         assert scores["log_loss"] < math.log(2)
-    assert summary["drift"]["status"] in {"stable", "no drift", "drift", "insufficient data"}
+    assert summary["drift"]["status"] in {"ok", "drift", "insufficient data"}
     assert summary["source"] == "virtual"
     assert summary["simulated"] is True
     assert summary["seconds"] > 0

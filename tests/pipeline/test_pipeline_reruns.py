@@ -13,6 +13,7 @@ import pytest
 import yaml
 from faults.projects import ROOT, Workspace
 
+from parivision.operations.build import load_dag
 from parivision.settings import get_settings
 
 pytestmark = pytest.mark.slow
@@ -42,7 +43,6 @@ def own_environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def _out_of_date(workspace: Workspace, **parameters: Any) -> set[str]:
     """The tasks that the next build would run."""
     from ploomber.constants import TaskStatus
-    from ploomber.spec import DAGSpec
 
     env = yaml.safe_load((workspace.folder / "env.yaml").read_text(encoding="utf-8"))
     here = Path.cwd()
@@ -50,7 +50,7 @@ def _out_of_date(workspace: Workspace, **parameters: Any) -> set[str]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            dag = DAGSpec("pipeline.yaml", env={**env, **workspace.overrides(), **parameters}).to_dag()
+            dag = load_dag({**env, **workspace.overrides(), **parameters})
             dag.render(show_progress=False)
     finally:
         os.chdir(here)

@@ -121,7 +121,7 @@ def test_future_leaks_finds_none() -> None:
         ("home", lambda shots: shots["made"].mean()),
         ("period", lambda shots: shots.groupby("player_id")["made"].transform("mean")),
         ("shot_value", lambda shots: shots.groupby("game_id")["made"].transform("sum")),
-        ("season_days", lambda shots: shots["made"].shift(-1).fillna(False).astype(float)),
+        ("season_days", lambda shots: shots["made"].astype(float).shift(-1).fillna(0)),
     ],
     ids=["overall rate", "player's rate", "makes of the game", "next result"],
 )

@@ -21,8 +21,9 @@ def reliability_image(table: pd.DataFrame, title: str) -> bytes:
     figure = Figure(figsize=(5, 5), dpi=100, layout="constrained")
     axes = figure.add_subplot()
     axes.plot([0, 1], [0, 1], color="0.7", linewidth=1)
-    spread = [table["observed"] - table["low"], table["high"] - table["observed"]]
-    axes.errorbar(table["predicted"], table["observed"], yerr=spread, fmt="o", markersize=4, capsize=2)
+    # Arrays: Matplotlib warns of a Series of one value, as where a model says one probability for all.
+    predicted, observed, low, high = (table[name].to_numpy() for name in ("predicted", "observed", "low", "high"))
+    axes.errorbar(predicted, observed, yerr=[observed - low, high - observed], fmt="o", markersize=4, capsize=2)
     axes.set(xlim=(0, 1), ylim=(0, 1), xlabel="predicted make rate", ylabel="observed make rate", title=title)
     image = io.BytesIO()
     figure.savefig(image, format="png")

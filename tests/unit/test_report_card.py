@@ -1,0 +1,139 @@
+"""What the evaluation and drift reports measure."""
+
+from __future__ import annotations
+
+import functools
+
+import numpy as np
+import pandas as pd
+import pytest
+from simulated_shots import features, league, truth
+
+from parivision import court, evaluation, report_card, training
+from parivision.report_card import test_games as games_of_the_test
+
+SHOTS = 20_000
+CHOSEN = {"pre_shot": "logistic", "review": "logistic"}
+
+
+@functools.cache
+def predictions() -> pd.DataFrame:
+    shots = league(SHOTS)
+    split = evaluation.split_by_time(shots)
+    trained = {k: training.train(k, features(SHOTS), shots, split, names=("zone_rate", "logistic")) for k in CHOSEN}
+    return training.prediction_table(trained, shots, split)
+
+
+@functools.cache
+def held_out() -> pd.DataFrame:
+    return games_of_the_test(league(SHOTS), predictions())
+
+
+def test_only_test_games_are_scored_and_each_shot_once() -> None:
+    shots = league(SHOTS)
+    split = evaluation.split_by_time(shots)
+    assert set(held_out()["shot_id"]) == set(shots["shot_id"][split.test])
+    assert len(held_out()) == split.test.sum()
+    with pytest.raises(pd.errors.MergeError):
+        games_of_the_test(pd.concat([shots, shots.tail(1)]), predictions())
+
+
+def test_scores_are_those_of_the_columns() -> None:
+    scores = report_card.score_all(held_out(), seed=1)
+    assert len(scores) == 4
+    row = scores.set_index(["kind", "candidate"]).loc[("review", "logistic")]
+    assert row["log_loss"] == evaluation.log_losses(held_out()["review.logistic"], held_out()["made"]).mean()
+    chosen = report_card.chosen_scores(scores, {"chosen": CHOSEN})
+    assert chosen["review"]["log_loss"] == row["log_loss"]
+    gains = {kind: report_card.gain_on_baseline(held_out(), kind, "logistic", 1) for kind in CHOSEN}
+    base = scores.set_index(["kind", "candidate"]).loc[("review", "zone_rate"), "log_loss"]
+    assert gains["review"]["gain"] == pytest.approx(base - row["log_loss"])
+    summary = report_card.summarise(chosen, scores, gains, {"review": {"excess_log_loss": 0.1}})
+    assert summary["review"]["baseline_log_loss"] == base
+    assert summary["review"]["excess_log_loss"] == 0.1
+    assert "excess_log_loss" not in summary["pre_shot"]
+    for name in ("log_loss", "log_loss_ci", "auc", "accuracy", "brier", "ece", "baseline_log_loss"):
+        assert name in summary["pre_shot"], name
+
+
+def test_the_optimum_is_out_of_reach_but_not_far() -> None:
+    optimum = report_card.distance_to_optimum(held_out(), truth(SHOTS), CHOSEN, seed=1)
+    for kind in CHOSEN:
+        assert 0 < optimum[kind]["excess_log_loss"] < 0.03
+        assert optimum[kind]["excess_log_loss_ci"][0] > 0
+    assert optimum["review"]["optimum_log_loss"] < optimum["pre_shot"]["optimum_log_loss"]
+    nobody_knows = pd.DataFrame({"game_id": [], "event_id": []})
+    assert report_card.distance_to_optimum(held_out(), nobody_knows, CHOSEN, seed=1) == {}
+
+
+def test_against_shuffled_results_no_model_knows_anything() -> None:
+    auc = np.mean([report_card.shuffled_auc(held_out(), "logistic", seed) for seed in range(20)])
+    assert auc == pytest.approx(0.5, abs=0.01)
+    assert evaluation.auc(held_out()["pre_shot.logistic"], held_out()["made"]) > 0.6
+
+
+def test_reliability_curves_and_their_reading() -> None:
+    curves = report_card.reliability_all(held_out(), CHOSEN, seed=1)
+    assert set(curves["model"]) == {"pre_shot logistic", "review logistic"}
+    assert curves["n"].min() >= 30
+    said = report_card.read_curve(curves, "pre_shot", 0.4)
+    row = curves[(curves["model"] == "pre_shot logistic") & curves["predicted"].between(0.35, 0.45)]
+    assert any(f"of {int(n):,} shots" in said for n in row["n"])
+    assert report_card.read_curve(curves.head(0), "pre_shot", 0.4) == "too few shots to say"
+
+
+def test_by_zone_has_all_zones_and_no_figures_for_few_shots() -> None:
+    table = report_card.by_zone(held_out(), "logistic", seed=1)
+    assert list(table.index) == list(court.ZONES)
+    assert table["n"].sum() == len(held_out())
+    few = table["n"] < 30
+    assert table.loc[few, "auc"].isna().all()
+    assert table.loc[~few, "auc"].notna().all()
+    assert (table.loc[~few, "auc_low"] <= table.loc[~few, "auc"]).all()
+
+
+def test_slices_cut_the_same_shots_in_several_ways() -> None:
+    table = report_card.slices(held_out(), "logistic", seed=1)
+    assert table["n"].min() >= 100
+    sums = table.groupby("slice")["n"].sum()
+    assert (sums <= len(held_out())).all()
+    assert sums["side"] == sums["value"] == len(held_out())
+    assert set(table.loc[table["slice"] == "time left", "value"]) <= {"0-3 s", "4-24 s", "over 24 s"}
+
+
+def test_the_current_window_is_the_latest_whole_days_of_the_test() -> None:
+    scored = report_card.scored_games(league(SHOTS), predictions(), CHOSEN)
+    assert scored["game_date"].is_monotonic_increasing
+    reference, current = report_card.windows(scored, 0.5)
+    assert len(reference) + len(current) == len(scored)
+    assert reference["game_date"].max() < current["game_date"].min()
+    assert (current["part"] == "test").all()
+    busiest_day = scored.groupby("game_date").size().max()
+    assert 0 <= len(current) - 0.5 * (scored["part"] == "test").sum() <= busiest_day
+    assert report_card.span(current) == f"{current.game_date.min():%Y-%m-%d} to {current.game_date.max():%Y-%m-%d}"
+    assert report_card.span(current.head(0)) == "no games"
+
+
+def test_weeks_with_few_games_are_left_out() -> None:
+    """Weeks of six, five and four games; the last says too little."""
+    mondays = pd.to_datetime(["2020-01-06", "2020-01-13", "2020-01-20"])
+    day = np.repeat(mondays, [6, 5, 4]) + pd.to_timedelta(np.r_[0:6, 0:5, 0:4], unit="D")
+    scored = pd.DataFrame({"game_date": np.repeat(day, 40), "game_id": np.repeat(np.arange(15), 40)})
+    made = np.arange(600) % 2 == 0
+    scored = scored.assign(made=made, prediction=np.where(np.arange(600) < 240, 0.5, 0.7))
+    table = report_card.by_week(scored, seed=1)
+    assert pd.to_datetime(table["week"]).tolist() == list(mondays[:2])
+    assert table["n"].tolist() == [240, 200]
+    assert table["gap"].to_numpy() == pytest.approx([0.0, -0.2])
+    alone = report_card.by_week(scored[scored["game_id"] >= 11], seed=1)
+    assert alone.empty
+    assert {"week", "predicted", "observed", "n", "gap_low", "gap_high"} <= set(alone) & set(table)
+
+
+def test_effects_are_sizes_whatever_their_sign() -> None:
+    columns = pd.DataFrame(
+        {"column": ["a"], "effect": [-0.3], "threshold": [0.1], "drifted": [True], "test": ["Z"], "p_value": [0.001]}
+    )
+    assert report_card.effects(columns).to_dict("records") == [
+        {"column": "a", "value": 0.3, "threshold": 0.1, "drifted": True, "test": "Z"}
+    ]

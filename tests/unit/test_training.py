@@ -1,0 +1,181 @@
+"""Training: every candidate the same way, chosen on games that none of them saw."""
+
+from __future__ import annotations
+
+import functools
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from simulated_shots import features, league
+
+from parivision import evaluation, training
+from parivision.models import CANDIDATES
+from parivision.training import Trained, Training
+
+QUICK = ("constant", "zone_rate", "logistic")
+
+
+@functools.cache
+def trained() -> dict[str, Training]:
+    split = evaluation.split_by_time(league())
+    return {kind: training.train(kind, features(), league(), split, names=QUICK) for kind in ("pre_shot", "review")}
+
+
+def test_recent_games_outweigh_old_ones() -> None:
+    days = pd.Series(pd.to_datetime(["2018-01-01", "2019-05-16", "2019-05-16", "2020-09-27"]))
+    weight = training.recency_weight(days, half_life_days=500.0)
+    assert weight.mean() == pytest.approx(1)
+    assert weight[1] == weight[2]
+    assert weight[3] / weight[1] == pytest.approx(2)
+    assert weight[3] / weight[0] == pytest.approx(4)
+
+
+def test_unknown_kinds_and_candidates_are_refused() -> None:
+    shots = league()
+    split = evaluation.split_by_time(shots)
+    with pytest.raises(ValueError, match="no such kind of model: 'after_shot'; there are pre_shot, review"):
+        training.train("after_shot", features(), shots, split)
+    with pytest.raises(ValueError, match="no such candidate: 'forest'"):
+        training.train("pre_shot", features(), shots, split, names=("forest",))
+
+
+def test_predictions_of_the_validation_come_from_a_model_that_did_not_see_it() -> None:
+    """Reversing the validation's results must not move its own predictions, and must move those of the test."""
+    shots = league()
+    split = evaluation.split_by_time(shots)
+    reversed_results = shots.assign(made=shots["made"] ^ split.validation)
+    one = trained()["pre_shot"].candidates["logistic"]
+    other = training.train("pre_shot", features(), reversed_results, split, names=QUICK).candidates["logistic"]
+    assert np.array_equal(one.validation, other.validation)
+    assert not np.array_equal(one.test, other.test)
+
+
+def test_results_of_the_test_games_move_nothing_but_the_scores() -> None:
+    shots = league()
+    split = evaluation.split_by_time(shots)
+    reversed_results = shots.assign(made=shots["made"] ^ split.test)
+    other = training.train("pre_shot", features(), reversed_results, split, names=QUICK)
+    one = trained()["pre_shot"]
+    assert other.chosen == one.chosen
+    for name in QUICK:
+        assert np.array_equal(one.candidates[name].test, other.candidates[name].test)
+        assert one.candidates[name].test_scores["log_loss"] != other.candidates[name].test_scores["log_loss"]
+
+
+def test_the_order_in_which_candidates_are_named_does_not_matter() -> None:
+    shots = league()
+    split = evaluation.split_by_time(shots)
+    turned = training.train("pre_shot", features(), shots, split, names=QUICK[::-1])
+    assert list(turned.candidates) == list(QUICK)
+    assert turned.chosen == trained()["pre_shot"].chosen
+
+
+def choice(predictions: dict[str, np.ndarray], made: np.ndarray, games: np.ndarray) -> Training:  # type: ignore[type-arg]
+    result = Training("pre_shot")
+    for name, p in predictions.items():
+        result.candidates[name] = Trained(CANDIDATES["constant"]("pre_shot"), p, p, {}, {}, 0.0)
+    training._choose(result, made, games, seed=0)
+    return result
+
+
+@settings(max_examples=25, deadline=None)
+@given(seed=st.integers(0, 10**6), noise=st.lists(st.floats(0, 0.3), min_size=2, max_size=4))
+def test_the_chosen_is_never_worse_than_a_simpler_one_beyond_its_interval(seed: int, noise: list[float]) -> None:
+    rng = np.random.default_rng(seed)
+    games = np.repeat(np.arange(40), 25)
+    p = rng.beta(4, 4, len(games))
+    made = (rng.random(len(games)) < p).astype(float)
+    predictions = {str(i): np.clip(p + rng.normal(0, amount, len(p)), 0.02, 0.98) for i, amount in enumerate(noise)}
+    result = choice(predictions, made, games)
+    for i in range(int(result.chosen)):
+        gain = evaluation.paired_gain(predictions[str(i)], predictions[result.chosen], made, games)
+        assert gain["gain_ci"][0] <= 0
+    assert len(result.reasons) == len(noise) - 1
+
+
+def test_complexity_must_pay() -> None:
+    rng = np.random.default_rng(0)
+    games = np.repeat(np.arange(100), 50)
+    p = rng.beta(4, 4, len(games))
+    made = (rng.random(len(games)) < p).astype(float)
+    hardly_better = np.clip(p + rng.normal(0, 0.001, len(p)), 0, 1)
+    result = choice({"simple": p, "complex": hardly_better}, made, games)
+    assert result.chosen == "simple"
+    assert "not better beyond its interval" in result.reasons[0]
+    result = choice({"simple": np.full(len(p), 0.5), "complex": p}, made, games)
+    assert result.chosen == "complex"
+
+
+def test_the_simulated_league_needs_more_than_the_zone() -> None:
+    shots = league(20_000)
+    split = evaluation.split_by_time(shots)
+    result = training.train("review", features(20_000), shots, split, names=QUICK)
+    assert result.chosen == "logistic"
+    assert len(result.reasons) == 2
+
+
+def test_the_prediction_table_has_no_training_rows() -> None:
+    shots = league()
+    split = evaluation.split_by_time(shots)
+    table = training.prediction_table(trained(), shots, split)
+    assert table["shot_id"].is_unique
+    by_part = table.groupby("part")["shot_id"].agg(set)
+    assert by_part["validation"] == set(shots["shot_id"][split.validation])
+    assert by_part["test"] == set(shots["shot_id"][split.test])
+    assert not set(table["shot_id"]) & set(shots["shot_id"][split.train])
+    assert {f"{k}.{n}" for k in ("pre_shot", "review") for n in QUICK} == set(table.columns) - {"shot_id", "part"}
+    own = table[table["part"] == "test"].set_index("shot_id")["pre_shot.logistic"]
+    again = trained()["pre_shot"].candidates["logistic"].model.predict(features()[split.test])
+    assert np.array_equal(own[shots["shot_id"][split.test]], again)
+
+
+def test_tables_for_the_report() -> None:
+    shots = league()
+    split = evaluation.split_by_time(shots)
+    scores = training.score_table(trained())
+    assert len(scores) == 2 * 3 * 2
+    assert scores[list(evaluation.METRICS)].notna().all(axis=None)
+    comparison = training.for_comparison(trained()["review"])
+    assert comparison.loc[comparison["baseline"], "model"].tolist() == ["zone_rate"]
+    parts = training.describe_split(shots, split)
+    assert parts["shots"].sum() == len(shots)
+    assert parts["games"].sum() == shots["game_id"].nunique()
+    assert (parts["to"].iloc[:-1].to_numpy() < parts["from"].iloc[1:].to_numpy()).all()
+
+
+def test_record_keeps_every_candidate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from parivision.models import load_model
+    from parivision.registry import Registry
+    from parivision.settings import get_settings
+
+    monkeypatch.setenv("PARIVISION_DATA_DIR", str(tmp_path))
+    for name in ("PARIVISION_MLFLOW_TRACKING_URI", "MLFLOW_TRACKING_URI"):
+        monkeypatch.delenv(name, raising=False)
+    get_settings.cache_clear()
+    try:
+        shots = league()
+        split = evaluation.split_by_time(shots)
+        record = training.record({"review": trained()["review"]}, shots, split, "virtual", tmp_path / "models")
+        assert record["simulated"] is True
+        assert set(record["runs"]) == {f"review.{name}" for name in QUICK}
+        assert record["split"]["fitting"] + record["split"]["test"] == len(shots)
+        client = Registry(data_dir=tmp_path).client
+        for name in QUICK:
+            run = record["runs"][f"review.{name}"]
+            model = load_model(tmp_path / "models" / run["file"], run["sha256"])
+            assert np.array_equal(
+                model.predict(features()), trained()["review"].candidates[name].model.predict(features())
+            )
+            kept = client.get_run(run["run_id"])
+            scores = trained()["review"].candidates[name].test_scores
+            assert kept.data.metrics["test_log_loss"] == pytest.approx(scores["log_loss"])
+            assert kept.data.metrics["test_log_loss_ci_low"] == pytest.approx(scores["log_loss_ci"][0])
+            assert kept.data.tags["sha256"] == run["sha256"]
+            assert kept.data.tags["simulated"] == "true"
+            assert [f.path for f in client.list_artifacts(run["run_id"], "figures")] == ["figures/reliability.png"]
+    finally:
+        get_settings.cache_clear()
