@@ -72,7 +72,8 @@ def _create(table: str, schema: pa.Schema, extra: str) -> str:
 
 
 _SCHEMA_SQL = (
-    _create("shots_raw", RAW_SCHEMA, "record_names VARCHAR, record_values VARCHAR, PRIMARY KEY (raw_id)"),
+    # No key: one writer at a time inserts only what is not there, and an index doubles the time of the largest table.
+    _create("shots_raw", RAW_SCHEMA, "record_names VARCHAR, record_values VARCHAR"),
     _create("shots", STORED_SCHEMA, "PRIMARY KEY (shot_id)"),
     _create("shots_history", HISTORY_SCHEMA, "PRIMARY KEY (shot_id, version)"),
     _create("rejects", REJECT_SCHEMA, "PRIMARY KEY (reject_id)"),
