@@ -148,11 +148,13 @@ def zone(x_ft: npt.ArrayLike, y_ft: npt.ArrayLike) -> npt.NDArray[Any]:
         (x >= CORNER_THREE_X_FT - _GRID_FT / 2) & (y < _CORNER_TOP_Y_FT),
         r >= ARC_RADIUS_FT,
     ]
-    names = np.array(
+    names: npt.NDArray[Any] = np.array(
         [BACKCOURT, RESTRICTED_AREA, PAINT, LEFT_CORNER_3, RIGHT_CORNER_3, ABOVE_BREAK_3, MID_RANGE], dtype=object
     )
     # Numbers first: choosing among names for half a million shots takes a second.
-    return names[np.select(conditions, list(range(len(conditions))), default=len(conditions))]
+    number = np.select(conditions, list(range(len(conditions))), default=len(conditions))
+    chosen: npt.NDArray[Any] = names[number]
+    return chosen
 
 
 def shot_value(zones: npt.ArrayLike) -> npt.NDArray[np.int8]:

@@ -200,7 +200,9 @@ def _violations(shots: pd.DataFrame, already: pd.DataFrame) -> pd.DataFrame:
     stranger = shots["team"].isna() | ((shots["team"] != shots["home_team"]) & (shots["team"] != shots["away_team"]))
     add(shots.index[named & stranger].difference(unparsed), "team_id", "plays for neither the home nor the away team")
 
-    for column, spec in canonical.SCHEMA.columns.items():
+    # The two teams' codes are as given; the shooter's and the opponent's are made of them.
+    specs = {**canonical.SCHEMA.columns, **dict.fromkeys(("home_team", "away_team"), canonical.SCHEMA.columns["team"])}
+    for column, spec in specs.items():
         if column not in shots or column in {"team", "opponent", "season"}:
             continue
         values = shots[column].dropna()
@@ -287,8 +289,9 @@ def _typed(shots: pd.DataFrame) -> pd.DataFrame:
 def _recognise(shots: pd.DataFrame, store: Store) -> pd.DataFrame:
     """Shots with the ids under which the store already knows them, whichever source told it first.
 
-    An attempt is recognised by (game, event) where both accounts carry the event; else by equal content; else,
-    within its second, as a correction of the account that nothing else matched. What is left is new.
+    An attempt is recognised by (game, event) where both accounts carry the event; else by equal content, with or
+    without the label of the action; else, within its second, as a correction of the account that nothing else
+    matched. What is left is new.
     """
     games = shots["game_id"].unique().tolist()
     columns = ["shot_id", "event_id", *_SAME_ATTEMPT]
@@ -303,16 +306,21 @@ def _recognise(shots: pd.DataFrame, store: Store) -> pd.DataFrame:
         keys = pd.MultiIndex.from_frame(shots.loc[has_event, ["game_id", "event_id"]])
         ids.loc[has_event] = by_event.reindex(keys).to_numpy()
 
-    def numbered(table: pd.DataFrame) -> pd.MultiIndex:
-        repeat = table.groupby(_SAME_ATTEMPT, sort=False).cumcount()
-        return pd.MultiIndex.from_frame(table[_SAME_ATTEMPT].assign(repeat=repeat))
+    def numbered(table: pd.DataFrame, same: list[str]) -> pd.MultiIndex:
+        repeat = table.groupby(same, sort=False).cumcount()
+        return pd.MultiIndex.from_frame(table[same].assign(repeat=repeat))
+
+    # Then by content; sources name actions differently, so place and result alone come second. Two different events
+    # are two attempts, however alike.
+    for same in (_SAME_ATTEMPT, [column for column in _SAME_ATTEMPT if column != "action_type"]):
+        for with_event in (True, False):
+            left = ~known["shot_id"].isin(set(ids.dropna()))
+            free = known[left & known["event_id"].isna()] if with_event else known[left]
+            todo = shots[ids.isna() & (has_event == with_event)]
+            by_content = pd.Series(free["shot_id"].to_numpy(), index=numbered(free, same))
+            ids.loc[todo.index] = by_content.reindex(numbered(todo, same)).to_numpy()
 
     free = known[~known["shot_id"].isin(set(ids.dropna()))]
-    todo = shots[ids.isna()]
-    by_content = pd.Series(free["shot_id"].to_numpy(), index=numbered(free))
-    ids.loc[todo.index] = by_content.reindex(numbered(todo)).to_numpy()
-
-    free = free[~free["shot_id"].isin(set(ids.dropna()))]
     todo = shots[ids.isna()]
     taken = set(known["shot_id"]) | set(ids.dropna())
     open_ids: dict[str, list[tuple[str, bool]]] = {}

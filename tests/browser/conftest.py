@@ -1,4 +1,4 @@
-"""One real browser for all tests of pages."""
+"""A real browser for each module of tests: only one of Playwright's loops may be open at a time."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from browser.pages import ARGUMENTS, CHROMIUM
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
     """Headless Chromium; skips where there is none."""
     if not CHROMIUM.exists():

@@ -287,7 +287,7 @@ def test_shuffled_results_cannot_be_predicted() -> None:
     def auc(made: np.ndarray[Any, np.dtype[np.bool_]]) -> float:
         table = build_features(shots.assign(made=made))
         target = made.astype(float)
-        model = Boosting("pre_shot", rounds=40)
+        model = Boosting("pre_shot", rounds=25)
         model.fit(table[split.fitting], target[split.fitting], np.ones(int(split.fitting.sum())))
         return evaluation.auc(model.predict(table[split.test]), made[split.test])
 

@@ -379,7 +379,9 @@ class TestAtomicWrite:
             raise OSError(errno.ENOSPC, "No space left on device")
 
         monkeypatch.setattr(os, "fsync", full)
-        with pytest.raises(PariVisionError, match=r"cannot write .*index\.html: No space left on device; free space"):
+        with pytest.raises(
+            PariVisionError, match=r"cannot write .*index\.html: the disk is full; what was there is untouched"
+        ):
             write_atomically(path, "new")
         assert path.read_text(encoding="utf-8") == "old"
         assert [p.name for p in tmp_path.iterdir()] == ["index.html"]

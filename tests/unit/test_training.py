@@ -102,8 +102,10 @@ def test_complexity_must_pay() -> None:
     games = np.repeat(np.arange(100), 50)
     p = rng.beta(4, 4, len(games))
     made = (rng.random(len(games)) < p).astype(float)
-    hardly_better = np.clip(p + rng.normal(0, 0.001, len(p)), 0, 1)
-    result = choice({"simple": p, "complex": hardly_better}, made, games)
+    one, other = (np.clip(p + rng.normal(0, 0.01, len(p)), 0.01, 0.99) for _ in range(2))
+    gain = evaluation.paired_gain(one, other, made, games)["gain"]
+    better, worse = (one, other) if gain > 0 else (other, one)  # by chance alone
+    result = choice({"simple": worse, "complex": better}, made, games)
     assert result.chosen == "simple"
     assert "not better beyond its interval" in result.reasons[0]
     result = choice({"simple": np.full(len(p), 0.5), "complex": p}, made, games)

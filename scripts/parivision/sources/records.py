@@ -335,5 +335,8 @@ def team_codes(candidates: pd.DataFrame) -> pd.Series[Any]:
             always[key] = always.get(key, {home, away}) & {home, away}
     for i, key in enumerate(keys):
         if resolved[i] is None and len(always.get(key, ())) == 1:
-            resolved[i] = next(iter(always[key]))
+            code = next(iter(always[key]))
+            # A mistyped code leaves only the opponent's, which is known to be another team's.
+            others = {c for team_id, codes in known.items() if team_id != key[0] for c in codes}
+            resolved[i] = None if code in others and key[0] in known else code
     return pd.Series(resolved[number], index=candidates.index, name="team", dtype=object)
