@@ -115,9 +115,11 @@ def judge(raw: sources.RawShots, source: str) -> Judged:
     problems = pd.concat([problems, _violations(shots, already=problems)], ignore_index=True)
 
     bad_rows = pd.Index(problems["row"].unique())
-    sound = shots.drop(index=bad_rows)
-    first = _first_accounts(sound, has_event_ids=bool(sound["event_id"].notna().all()) and len(sound) > 0)
-    kept = _number_attempts(sound.loc[first])
+    sound = shots.drop(index=bad_rows) if len(bad_rows) else shots
+    moment = _moment(sound)
+    first = _first_accounts(sound, moment)
+    kept = sound.loc[first] if len(first) < len(sound) else sound
+    kept = _number_attempts(kept, moment.loc[kept.index])
 
     rejects = pd.DataFrame(
         {
@@ -133,7 +135,7 @@ def judge(raw: sources.RawShots, source: str) -> Judged:
     tables = [t for t in (malformed[list(REJECT_COLUMNS)], rejects) if len(t)]
     rejects = pd.concat(tables, ignore_index=True) if tables else rejects[list(REJECT_COLUMNS)]
     with config_context(validation_depth=ValidationDepth.SCHEMA_ONLY):  # the values have been judged above
-        shots = canonical.SCHEMA.validate(_typed(kept))
+        shots = canonical.SCHEMA.validate(_typed(kept), inplace=True)
     return Judged(
         shots=shots,
         rejects=rejects,
@@ -206,7 +208,8 @@ def _violations(shots: pd.DataFrame, already: pd.DataFrame) -> pd.DataFrame:
         if column not in shots or column in {"team", "opponent", "season"}:
             continue
         values = shots[column].dropna()
-        values = values[~values.index.isin(broken.get(column, ()))]
+        if column in broken:
+            values = values[~values.index.isin(broken[column])]
         # A season has few distinct values: each is judged once, and rows are looked up only where one is bad.
         distinct = pd.Series(values.unique())
         for check in spec.checks:
@@ -217,16 +220,14 @@ def _violations(shots: pd.DataFrame, already: pd.DataFrame) -> pd.DataFrame:
     add(shots.index[~season_known].difference(unparsed), "game_id", "no season can be read from it")
 
     seen = {row for table in found for row in table["row"]} | set(unparsed)
-    rest = shots.drop(index=list(seen))
-    for check in canonical.SCHEMA.checks:
-        passed = np.asarray(check(rest).check_output, dtype=bool)
-        column = "period_seconds_left" if check.name == "clock_fits_period" else "y_ft"
-        add(rest.index[~passed], column, str(check.error))
+    rest = shots.drop(index=list(seen)) if seen else shots
+    for column, rule, said in canonical.ROW_RULES:
+        add(rest.index[~rule(rest).to_numpy(bool)], column, said)
     empty = pd.DataFrame({"row": [], "column": [], "value": [], "reason": []})
     return pd.concat(found, ignore_index=True) if found else empty
 
 
-def _first_accounts(shots: pd.DataFrame, has_event_ids: bool) -> pd.Index[Any]:
+def _first_accounts(shots: pd.DataFrame, moment: pd.Series[Any]) -> pd.Index[Any]:
     """Index of the rows to keep where the same attempt is reported more than once in one input.
 
     With event ids the league's own key (game, event) decides, and the last account counts. Without them only an
@@ -234,12 +235,15 @@ def _first_accounts(shots: pd.DataFrame, has_event_ids: bool) -> pd.Index[Any]:
     again within the same second, from the same recorded place. Such repeats are kept, unless the whole game is
     in the input several times over: then the median number of copies of its rows tells how often.
     """
-    if has_event_ids:
+    if len(shots) and shots["event_id"].notna().all():
         return shots.index[~shots.duplicated(["game_id", "event_id"], keep="last")]
-    repeat = shots.groupby([*_SAME_ATTEMPT, "team_id"], sort=False, dropna=False).cumcount()
+    repeat, copies_of_row = pd.Series(0, index=shots.index), pd.Series(1, index=shots.index)
+    together = shots[moment.duplicated(keep=False)]  # few: only these can be repeats
+    alike = together.groupby([*_SAME_ATTEMPT, "team_id"], sort=False, dropna=False)["game_id"]
+    repeat.loc[together.index] = alike.cumcount()
+    copies_of_row.loc[together.index] = alike.transform("size")
     if not repeat.any():
         return shots.index
-    copies_of_row = shots.groupby([*_SAME_ATTEMPT, "team_id"], sort=False, dropna=False)["game_id"].transform("size")
     distinct = repeat == 0
     game_copies = copies_of_row[distinct].groupby(shots.loc[distinct, "game_id"]).median()
     copies = np.maximum(np.ceil(shots["game_id"].map(game_copies).to_numpy(float)), 1)
@@ -249,12 +253,11 @@ def _first_accounts(shots: pd.DataFrame, has_event_ids: bool) -> pd.Index[Any]:
     return shots.index[(repeat < attempts).to_numpy()]
 
 
-def _number_attempts(shots: pd.DataFrame) -> pd.DataFrame:
+def _number_attempts(shots: pd.DataFrame, moment: pd.Series[Any]) -> pd.DataFrame:
     """Give each attempt its `shot_id`: game, period, seconds left, player, and a number within that second.
 
     The number follows the content, not the order of the rows, so that two sources agree on it.
     """
-    moment = _moment(shots)
     number = pd.Series("0", index=shots.index)
     together = shots[moment.duplicated(keep=False)]  # few: only these need an order
     order = together.sort_values([*_SAME_ATTEMPT, "event_id"], kind="stable", na_position="last")

@@ -105,6 +105,12 @@ def _is_on_court(shots: pd.DataFrame) -> pd.Series[bool]:
     return pd.Series(court.on_court(shots["x_ft"], shots["y_ft"]), index=shots.index)
 
 
+# Rules that tie columns together: the column that a row's breach is filed under, the rule, and what it says.
+ROW_RULES = (
+    ("period_seconds_left", _clock_fits_period, f"over {OVERTIME_SECONDS} s left in an overtime"),
+    ("y_ft", _is_on_court, "off the court"),
+)
+
 SCHEMA = pa.DataFrameSchema(
     {
         "shot_id": pa.Column(object, unique=True),
@@ -143,10 +149,7 @@ SCHEMA = pa.DataFrameSchema(
         "sources": pa.Column(object),
         "simulated": pa.Column(bool),
     },
-    checks=[
-        pa.Check(_clock_fits_period, name="clock_fits_period", error=f"over {OVERTIME_SECONDS} s left in an overtime"),
-        pa.Check(_is_on_court, name="on_court", error="off the court"),
-    ],
+    checks=[pa.Check(rule, error=said) for _, rule, said in ROW_RULES],
     strict=True,
     ordered=True,
 )
