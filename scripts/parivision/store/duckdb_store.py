@@ -158,6 +158,15 @@ class DuckDBStore(Store):
         with self._transaction() as connection:
             for batch in in_batches(accounts, _BATCH_ROWS):
                 connection.register("incoming", to_arrow(batch, SHOT_SCHEMA))
+                known = connection.execute("SELECT count(*) FROM shots SEMI JOIN incoming USING (shot_id)").fetchall()
+                if known == [(0,)]:  # nothing to reconcile, as on every first load
+                    names = _names(SHOT_SCHEMA)
+                    connection.execute(
+                        f"INSERT INTO shots ({names}, version, received_at) SELECT {names}, 1, $1 FROM incoming",
+                        [moment],
+                    ).fetchall()
+                    inserted += len(batch)
+                    continue
                 resolved = connection.sql(
                     "WITH stored AS (FROM shots SEMI JOIN incoming USING (shot_id)), "
                     f"found AS ({RESOLVE_SQL}) FROM found WHERE verdict <> 'same'",
