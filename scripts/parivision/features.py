@@ -2,7 +2,8 @@
 
 Everything that tells of results looks at the past only: priors use games on earlier days, the context of a game
 uses attempts that were over before this one began (an attempt of the same second is never used, since its order
-is not known). So a feature of a shot does not move when anything later changes.
+is not known). So a feature of a shot does not move when a later result changes. Which points stand for no place at
+all is decided on the places, never the results, of a whole season.
 """
 
 from __future__ import annotations
