@@ -91,6 +91,8 @@ REVIEW_FEATURES: dict[str, str] = {
     **PRE_SHOT_FEATURES,
     "action": "the scorer's label, as a number in ACTIONS; other labels are missing",
 }
+# Who shot and against whom: for models that learn an effect of each, beside the columns that all of them see.
+IDENTITY = ("player_id", "team_code", "opponent_code")
 FEATURES = {"pre_shot": tuple(PRE_SHOT_FEATURES), "review": tuple(REVIEW_FEATURES)}
 CATEGORICAL = frozenset({"zone", "position", "action"})
 
@@ -180,7 +182,8 @@ def build_features(shots: pd.DataFrame, settings: PriorSettings | None = None) -
     Returns
     -------
     pd.DataFrame
-        One row a shot, in the order and with the index given: the columns of `REVIEW_FEATURES`, float32.
+        One row a shot, in the order and with the index given: the columns of `REVIEW_FEATURES`, float32, and those
+        of `IDENTITY`.
     """
     settings = settings or PriorSettings()
     index = shots.index
@@ -189,9 +192,20 @@ def build_features(shots: pd.DataFrame, settings: PriorSettings | None = None) -
     prior, residual = _prior_features(shots, settings)
     game = _game_features(shots, residual)
     action = shots["action_type"].astype(str).str.lower().map({a: i for i, a in enumerate(ACTIONS)})
-    table = pd.concat([place, game, prior, action.rename("action")], axis=1)
-    features: pd.DataFrame = table[list(REVIEW_FEATURES)].astype(np.float32).set_axis(index)
+    table = pd.concat([place, game, prior, action.rename("action")], axis=1)[list(REVIEW_FEATURES)].astype(np.float32)
+    identity = {
+        "player_id": shots["player_id"].astype("int64"),
+        "team_code": team_code(shots["team"]),
+        "opponent_code": team_code(shots["opponent"]),
+    }
+    features: pd.DataFrame = table.assign(**identity).set_axis(index)
     return features
+
+
+def team_code(team: pd.Series[Any]) -> pd.Series[Any]:
+    """A team's letters as one number, the same in every table: digits of base 27."""
+    codes = {name: sum((ord(c) - 64) * 27**i for i, c in enumerate(reversed(name))) for name in team.unique()}
+    return team.map(codes).astype("int32")
 
 
 def _place_features(shots: pd.DataFrame) -> pd.DataFrame:

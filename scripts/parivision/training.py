@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -66,7 +67,13 @@ def recency_weight(game_date: pd.Series[Any], half_life_days: float = WEIGHT_HAL
 
 
 def train(
-    kind: str, features: pd.DataFrame, shots: pd.DataFrame, split: Split, seed: int = 0, names: tuple[str, ...] = ()
+    kind: str,
+    features: pd.DataFrame,
+    shots: pd.DataFrame,
+    split: Split,
+    seed: int = 0,
+    names: tuple[str, ...] = (),
+    settings: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> Training:
     """Fit the candidates of one kind and choose one.
 
@@ -82,6 +89,8 @@ def train(
     seed : int
     names : tuple of str
         Candidates to fit, in any order; all of them by default.
+    settings : mapping, optional
+        For a candidate's name, the settings that replace its defaults.
 
     Raises
     ------
@@ -105,10 +114,10 @@ def train(
             continue
         started = time.perf_counter()
         held_out = (features[split.validation], made[split.validation])
-        first = _new(name, kind, seed)
+        first = CANDIDATES[name](kind, seed, (settings or {}).get(name))
         first.fit(*part(split.train), validation=held_out)
         validation = first.predict(held_out[0])
-        final = _new(name, kind, seed, rounds=getattr(first, "rounds", None))
+        final = CANDIDATES[name](kind, seed, first.refit_settings())
         final.fit(*part(split.fitting))
         seconds = time.perf_counter() - started
         test = final.predict(features[split.test])
@@ -122,10 +131,6 @@ def train(
         )
     _choose(result, made[split.validation], games[split.validation], seed)
     return result
-
-
-def _new(name: str, kind: str, seed: int, rounds: int | None = None) -> Model:
-    return Boosting(kind, seed, rounds) if name == Boosting.name else CANDIDATES[name](kind)
 
 
 def _choose(result: Training, made: FloatArray, games: npt.NDArray[Any], seed: int) -> None:

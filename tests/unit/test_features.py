@@ -14,7 +14,7 @@ from simulated_shots import features, league
 
 from parivision import court, evaluation
 from parivision import features as inputs
-from parivision.features import PRE_SHOT_FEATURES, REVIEW_FEATURES, build_features, future_leaks, past_sums
+from parivision.features import IDENTITY, PRE_SHOT_FEATURES, REVIEW_FEATURES, build_features, future_leaks, past_sums
 from parivision.models import Boosting
 from parivision.shots import add_geometry
 
@@ -39,16 +39,17 @@ def game_of(*shots: dict[str, Any]) -> pd.DataFrame:
 def test_columns_types_and_rows() -> None:
     shots = league().sample(frac=1, random_state=1)
     table = build_features(shots)
-    assert tuple(table) == tuple(REVIEW_FEATURES)
+    assert tuple(table) == (*REVIEW_FEATURES, *IDENTITY)
     assert set(REVIEW_FEATURES) - set(PRE_SHOT_FEATURES) == {"action"}
-    assert (table.dtypes == np.float32).all()
+    assert (table[list(REVIEW_FEATURES)].dtypes == np.float32).all()
+    assert table["player_id"].tolist() == shots["player_id"].tolist()  # whole numbers, beyond what float32 can hold
     assert table.index.equals(shots.index)
-    assert not np.isinf(table).any(axis=None)
+    assert not np.isinf(table.to_numpy(float)).any()
 
 
 def test_no_shots_have_no_inputs() -> None:
     table = build_features(league().head(0))
-    assert table.shape == (0, len(REVIEW_FEATURES))
+    assert table.shape == (0, len(REVIEW_FEATURES) + len(IDENTITY))
 
 
 def test_what_no_input_may_be_missing() -> None:
@@ -287,7 +288,7 @@ def test_shuffled_results_cannot_be_predicted() -> None:
     def auc(made: np.ndarray[Any, np.dtype[np.bool_]]) -> float:
         table = build_features(shots.assign(made=made))
         target = made.astype(float)
-        model = Boosting("pre_shot", rounds=25)
+        model = Boosting("pre_shot", settings={"rounds": 25})
         model.fit(table[split.fitting], target[split.fitting], np.ones(int(split.fitting.sum())))
         return evaluation.auc(model.predict(table[split.test]), made[split.test])
 

@@ -33,7 +33,7 @@ def fitted(kind: str, name: str) -> Model:
     """Each candidate, fitted once on the simulated league."""
     if (kind, name) not in _fitted:
         split, table, made = fitting()
-        model = Boosting(kind, seed=1, rounds=40) if name == "boosting" else CANDIDATES[name](kind)
+        model = Boosting(kind, seed=1, settings={"rounds": 40}) if name == "boosting" else CANDIDATES[name](kind)
         model.fit(table[split.fitting], made[split.fitting], np.ones(int(split.fitting.sum())))
         _fitted[kind, name] = model
     return _fitted[kind, name]
@@ -144,7 +144,7 @@ def test_a_model_that_was_fitted_on_other_inputs_is_refused(tmp_path: Path) -> N
     (tmp_path / "pre_shot-logistic.json").write_bytes(data)
     with pytest.raises(ModelError, match="other inputs"):
         load_model(tmp_path / "pre_shot-logistic.json", sha256(data))
-    rates = json.dumps({"model": "zone_rate", "kind": "pre_shot", "rates": [0.5] * 6}).encode()
+    rates = json.dumps({**json.loads(fitted("pre_shot", "zone_rate").dump()), "rates": [0.5] * 6}).encode()
     (tmp_path / "pre_shot-zone_rate.json").write_bytes(rates)
     with pytest.raises(ModelError, match="6 rates for 7 zones"):
         load_model(tmp_path / "pre_shot-zone_rate.json", sha256(rates))
@@ -182,7 +182,7 @@ def test_boosting_depends_on_its_seed_alone() -> None:
     rows = np.flatnonzero(split.train)[:4000]
 
     def dump(seed: int) -> bytes:
-        model = Boosting("pre_shot", seed=seed, rounds=5)
+        model = Boosting("pre_shot", seed=seed, settings={"rounds": 5})
         model.fit(table.iloc[rows], made[rows], np.ones(len(rows)))
         return model.dump()
 
@@ -204,7 +204,7 @@ def test_boosting_stops_early_and_keeps_the_best_trees() -> None:
     assert model.booster.num_boosted_rounds() == model.parameters()["rounds"] == model.rounds
 
     def loss(rounds: int) -> float:
-        again = Boosting("pre_shot", rounds=rounds)
+        again = Boosting("pre_shot", settings={"rounds": rounds})
         again.fit(*train)
         return float(evaluation.log_losses(again.predict(held_out[0]), held_out[1]).mean())
 
@@ -263,7 +263,7 @@ def test_zone_rate_is_the_rate_of_the_zone() -> None:
     one = table.head(1).assign(zone=0.0)
     nobody.fit(one, np.array([1.0]), np.array([1.0]))
     assert nobody.predict(one.assign(zone=5.0))[0] == 1.0  # nobody shot from there: the overall rate
-    assert model.parameters().keys() == {f"rate {z}" for z in court.ZONES}
+    assert model.parameters().keys() == {"seed", *(f"rate {z}" for z in court.ZONES)}
 
 
 def test_constant_weighs_recent_shots() -> None:

@@ -164,7 +164,7 @@ def test_parameters_metrics_and_images_are_kept(registry: Registry, tmp_path: Pa
     assert run.info.status == "FINISHED"
     assert run.data.metrics == {"test_log_loss": 0.61}
     assert run.data.tags["kind"] == "pre_shot"
-    assert len(run.data.params) == 7  # one a zone, brackets and all
+    assert len(run.data.params) == 8  # the seed, and one a zone, brackets and all
     kept = Path(registry.client.download_artifacts(run_id, "figures/fig.png", str(tmp_path)))
     assert kept.read_bytes() == b"PNG"
 

@@ -1,0 +1,125 @@
+"""Gradient-boosted trees."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any, ClassVar
+
+import numpy as np
+import pandas as pd
+
+from parivision.errors import ModelError
+from parivision.features import CATEGORICAL, FEATURES
+from parivision.models.base import Calibration, FloatArray, Model
+
+
+class Boosting(Model):
+    """Gradient-boosted trees (XGBoost), stopped early on the validation games."""
+
+    name: ClassVar[str] = "boosting"
+    suffix: ClassVar[str] = ".ubj"
+    DEFAULTS: ClassVar[Mapping[str, Any]] = {
+        "eta": 0.1,
+        "max_depth": 5,
+        "min_child_weight": 80,
+        "subsample": 0.8,
+        "colsample_bytree": 0.6,
+        "reg_lambda": 5,
+        "max_cat_to_onehot": 4,
+        "rounds": None,  # trees; None stops where the validation games stop to gain
+    }
+    _FIXED: ClassVar[Mapping[str, Any]] = {"objective": "binary:logistic", "tree_method": "hist"}
+    _MAX_ROUNDS: ClassVar[int] = 600
+    _PATIENCE_ROUNDS: ClassVar[int] = 30
+
+    def __init__(self, kind: str, seed: int = 0, settings: Mapping[str, Any] | None = None) -> None:
+        super().__init__(kind, seed, settings)
+        self.rounds: int | None = self.settings["rounds"]
+        self.columns = list(FEATURES[kind])
+        self.booster: Any = None
+
+    def _matrix(self, features: pd.DataFrame, **extra: Any) -> Any:
+        import xgboost
+
+        types = ["c" if c in CATEGORICAL else "q" for c in self.columns]
+        return xgboost.DMatrix(
+            features[self.columns].to_numpy(np.float32),
+            feature_names=self.columns,
+            feature_types=types,
+            enable_categorical=True,
+            **extra,
+        )
+
+    def fit(
+        self,
+        features: pd.DataFrame,
+        made: FloatArray,
+        weight: FloatArray,
+        validation: tuple[pd.DataFrame, FloatArray] | None = None,
+    ) -> None:
+        """See `Model.fit`. Without validation it grows `rounds` trees, which must then be given."""
+        import xgboost
+
+        if validation is None and self.rounds is None:
+            raise ModelError("boosting needs validation games, or a number of rounds")
+        settings = {**{k: v for k, v in self.settings.items() if k != "rounds"}, **self._FIXED, "seed": self.seed}
+        train = self._matrix(features, label=made, weight=weight)
+        if validation is None:
+            self.booster = xgboost.train(settings, train, self.rounds, verbose_eval=False)
+            return
+        watched = [(self._matrix(validation[0], label=validation[1]), "validation")]
+        booster = xgboost.train(
+            settings,
+            train,
+            self._MAX_ROUNDS,
+            evals=watched,
+            early_stopping_rounds=self._PATIENCE_ROUNDS,
+            verbose_eval=False,
+        )
+        self.rounds = int(booster.best_iteration) + 1
+        self.booster = booster[: self.rounds]
+
+    def _predict(self, features: pd.DataFrame) -> FloatArray:
+        probability: FloatArray = self.booster.predict(self._matrix(features)).astype(float)
+        return probability
+
+    def refit_settings(self) -> dict[str, Any]:
+        """See `Model.refit_settings`: with the rounds that early stopping found."""
+        return {**self.settings, "rounds": self.rounds}
+
+    def importance(self) -> pd.Series[Any]:
+        """Share of the total gain in the training objective that each feature's splits brought."""
+        gain = pd.Series(self.booster.get_score(importance_type="total_gain"), dtype=float)
+        share: pd.Series[Any] = (gain / gain.sum()).reindex(self.columns).fillna(0.0)
+        return share.sort_values(ascending=False)
+
+    def dump(self) -> bytes:
+        """See `Model.dump`: XGBoost's own binary JSON, our settings and calibration among its attributes."""
+        calibration = asdict(self.calibration) if self.calibration else None
+        about = {"kind": self.kind, "settings": self.settings, "calibration": calibration}
+        self.booster.set_attr(parivision=json.dumps(about))
+        return bytes(self.booster.save_raw("ubj"))
+
+    def load(self, data: bytes) -> None:
+        """See `Model.load`."""
+        import xgboost
+
+        # XGBoost ends the whole process on an empty buffer, and hangs on some that only begin like UBJSON.
+        if not (data.startswith(b"{L") and data.endswith(b"}")):
+            raise ValueError("it is not UBJSON")
+        booster = xgboost.Booster()
+        booster.load_model(bytearray(data))
+        if booster.feature_names != self.columns:
+            raise ValueError("it was fitted on other inputs than those of today")
+        about = json.loads(booster.attr("parivision") or "null")
+        if not isinstance(about, dict) or set(about["settings"]) != set(self.DEFAULTS):
+            raise ValueError("it was fitted with other settings than those of today")
+        self.settings = about["settings"]
+        self.calibration = Calibration(**about["calibration"]) if about["calibration"] else None
+        self.booster, self.rounds = booster, int(booster.num_boosted_rounds())
+
+    def parameters(self) -> dict[str, Any]:
+        """See `Model.parameters`."""
+        return {**super().parameters(), "rounds": self.rounds}

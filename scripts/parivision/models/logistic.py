@@ -1,0 +1,118 @@
+"""Logistic regression on splines: smooth, quick, and readable."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from parivision import court
+from parivision.features import ACTIONS, FEATURES
+from parivision.models.base import FloatArray, JsonModel, sigmoid
+
+
+class Logistic(JsonModel):
+    """Logistic regression: a smooth curve of distance in each zone family, shooter, defence, clock and context."""
+
+    name: ClassVar[str] = "logistic"
+    DEFAULTS: ClassVar[Mapping[str, Any]] = {"C": 0.1}
+    _KNOTS_FT: ClassVar[tuple[float, ...]] = (0.0, 2.0, 4.0, 7.0, 11.0, 16.0, 21.0, 24.0, 27.0, 32.0)
+    _LINEAR: ClassVar[tuple[str, ...]] = (
+        "home",
+        "league_rate",
+        "player_prior",
+        "player_skill_prior",
+        "opponent_skill_prior",
+        "player_volume",
+        "player_skill_share",
+        "player_distance_ft",
+        "player_residual_in_game",
+        "player_attempts_in_game",
+        "field_goal_margin",
+        "angle_from_straight_deg",
+    )
+
+    def __init__(self, kind: str, seed: int = 0, settings: Mapping[str, Any] | None = None) -> None:
+        super().__init__(kind, seed, settings)
+        self.coefficients: FloatArray = np.zeros(0)
+        self.intercept = 0.0
+        self.mean: FloatArray = np.zeros(0)
+        self.scale: FloatArray = np.ones(0)
+        self.typical_distance_ft: dict[int, float] = {}
+
+    def _design(self, features: pd.DataFrame) -> npt.NDArray[np.float32]:
+        """Design matrix (n, m): hinge functions of distance, zone and label indicators, linear terms."""
+        zone = features["zone"].to_numpy(int)
+        typical = np.array([self.typical_distance_ft.get(i, 0.0) for i in range(len(court.ZONES))])
+        distance = features["distance_ft"].to_numpy(float)
+        distance = np.where(np.isnan(distance), typical[zone], distance)
+        columns = [np.maximum(distance - knot, 0.0) for knot in self._KNOTS_FT]
+        columns += [(zone == i).astype(float) for i in range(len(court.ZONES))]
+        for name in self._LINEAR:
+            columns.append(np.nan_to_num(features[name].to_numpy(float)))
+        last = features["last_seconds"].to_numpy(float)
+        columns += [(last <= s).astype(float) for s in (1, 3, 6, 12)]
+        own_miss = features["seconds_since_own_miss"].to_numpy(float)
+        columns += [(own_miss <= s).astype(float) for s in (1, 2, 3, 6)]  # missing compares false: not a put-back
+        since = features["seconds_since_attempt"].to_numpy(float)
+        columns += [(since <= s).astype(float) for s in (3, 6, 10, 16)]
+        position = features["position"].to_numpy(float)
+        columns += [(position == i).astype(float) for i in range(3)]
+        if self.kind == "review":
+            action = features["action"].to_numpy(float)
+            columns += [(action == i).astype(float) for i in range(len(ACTIONS))]
+        return np.column_stack(columns).astype(np.float32)
+
+    def fit(
+        self,
+        features: pd.DataFrame,
+        made: FloatArray,
+        weight: FloatArray,
+        validation: tuple[pd.DataFrame, FloatArray] | None = None,
+    ) -> None:
+        """See `Model.fit`."""
+        from sklearn.linear_model import LogisticRegression
+
+        known = features["distance_ft"].notna()
+        zone, distance = features.loc[known, "zone"].to_numpy(int), features.loc[known, "distance_ft"].to_numpy(float)
+        self.typical_distance_ft = {int(z): float(distance[zone == z].mean()) for z in np.unique(zone)}
+        design = self._design(features)
+        self.mean = design.mean(axis=0, dtype=float)
+        self.scale = np.maximum(design.std(axis=0, dtype=float), 1e-3)
+        design -= self.mean.astype(np.float32)
+        design /= self.scale.astype(np.float32)
+        fitted = LogisticRegression(C=self.settings["C"], solver="newton-cholesky", max_iter=50).fit(
+            design, made, weight
+        )
+        self.coefficients = fitted.coef_[0].astype(float)
+        self.intercept = float(fitted.intercept_[0])
+
+    def _predict(self, features: pd.DataFrame) -> FloatArray:
+        effect = self.coefficients / self.scale
+        logit = self._design(features) @ effect + (self.intercept - float(self.mean @ effect))
+        return sigmoid(logit)
+
+    def _content(self) -> dict[str, Any]:
+        return {
+            "coefficients": self.coefficients.tolist(),
+            "intercept": self.intercept,
+            "mean": self.mean.tolist(),
+            "scale": self.scale.tolist(),
+            "typical_distance_ft": self.typical_distance_ft,
+        }
+
+    def _become(self, content: dict[str, Any]) -> None:
+        terms = self._design(pd.DataFrame(columns=list(FEATURES[self.kind]), dtype=float)).shape[1]
+        vectors = [np.array(content[name], dtype=float) for name in ("coefficients", "mean", "scale")]
+        if any(vector.shape != (terms,) for vector in vectors):
+            raise ValueError(f"it was fitted on other inputs than the {terms} terms of today")
+        self.coefficients, self.mean, self.scale = vectors
+        self.intercept = float(content["intercept"])
+        self.typical_distance_ft = {int(k): float(v) for k, v in content["typical_distance_ft"].items()}
+
+    def parameters(self) -> dict[str, Any]:
+        """See `Model.parameters`."""
+        return {**super().parameters(), "terms": len(self.coefficients), "knots_ft": list(self._KNOTS_FT)}
