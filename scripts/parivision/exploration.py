@@ -74,7 +74,9 @@ def put_backs(shots: pd.DataFrame) -> pd.DataFrame:
         `situation`, `attempts`, `rate`, `low`, `high` (95 %, normal approximation); a situation that never arose
         has no attempts and no rate.
     """
-    order = shots.assign(elapsed_s=elapsed_seconds(shots)).sort_values(["game_id", "elapsed_s", "made"])
+    order = shots.assign(elapsed_s=elapsed_seconds(shots["period"], shots["period_seconds_left"])).sort_values(
+        ["game_id", "elapsed_s", "made"]
+    )
     earlier = order.groupby(["game_id", "period"])[["elapsed_s", "team_id", "made"]].shift()
     gap = order["elapsed_s"] - earlier["elapsed_s"]
     own_miss = (earlier["team_id"] == order["team_id"]) & (earlier["made"] == False) & gap.between(1, 3)  # noqa: E712

@@ -14,14 +14,24 @@ from simulated_shots import features, league
 
 from parivision import court, evaluation
 from parivision import features as inputs
-from parivision.features import IDENTITY, PRE_SHOT_FEATURES, REVIEW_FEATURES, build_features, future_leaks, past_sums
+from parivision.features import (
+    CONTEXT,
+    IDENTITY,
+    PRE_SHOT_FEATURES,
+    REVIEW_FEATURES,
+    build_features,
+    future_leaks,
+    past_sums,
+)
 from parivision.models import Boosting
 from parivision.shots import add_geometry
 
 
 def moments(shots: pd.DataFrame) -> pd.Series[Any]:
     """Minutes on one clock for all games: a day counts whole, then the seconds played."""
-    return (shots["game_date"] - pd.Timestamp("2000-01-01")).dt.days * 10_000 + inputs.elapsed_seconds(shots)
+    return (shots["game_date"] - pd.Timestamp("2000-01-01")).dt.days * 10_000 + inputs.elapsed_seconds(
+        shots["period"], shots["period_seconds_left"]
+    )
 
 
 def same(one: pd.DataFrame, other: pd.DataFrame) -> list[str]:
@@ -39,8 +49,8 @@ def game_of(*shots: dict[str, Any]) -> pd.DataFrame:
 def test_columns_types_and_rows() -> None:
     shots = league().sample(frac=1, random_state=1)
     table = build_features(shots)
-    assert tuple(table) == (*REVIEW_FEATURES, *IDENTITY)
-    assert set(REVIEW_FEATURES) - set(PRE_SHOT_FEATURES) == {"action"}
+    assert tuple(table) == (*REVIEW_FEATURES, *CONTEXT, *IDENTITY)
+    assert set(REVIEW_FEATURES) - set(PRE_SHOT_FEATURES) == {"action", "action_prior"}
     assert (table[list(REVIEW_FEATURES)].dtypes == np.float32).all()
     assert table["player_id"].tolist() == shots["player_id"].tolist()  # whole numbers, beyond what float32 can hold
     assert table.index.equals(shots.index)
@@ -49,13 +59,14 @@ def test_columns_types_and_rows() -> None:
 
 def test_no_shots_have_no_inputs() -> None:
     table = build_features(league().head(0))
-    assert table.shape == (0, len(REVIEW_FEATURES) + len(IDENTITY))
+    assert table.shape == (0, len(REVIEW_FEATURES) + len(CONTEXT) + len(IDENTITY))
 
 
 def test_what_no_input_may_be_missing() -> None:
     """Missing is for what does not exist: a place that nobody measured, an attempt before the first."""
     may = {"distance_ft", "x_ft", "y_ft", "angle_from_straight_deg", "position", "action", "seconds_since_attempt"}
     may |= {"previous_made", "previous_own", "seconds_since_own_miss"}
+    may |= {"player_rest_days", "team_rest_days", "opponent_rest_days"}
     table = features()
     assert set(table.columns[table.isna().any()]) <= may
 
@@ -63,8 +74,8 @@ def test_what_no_input_may_be_missing() -> None:
 def test_action_is_known_to_the_review_model_alone() -> None:
     shots = league()
     relabelled = shots.assign(action_type="Slam Dunk Shot")
-    assert same(features(), build_features(relabelled)) == ["action"]
-    assert "action" not in inputs.FEATURES["pre_shot"]
+    assert same(features(), build_features(relabelled)) == ["action", "action_prior"]
+    assert not {"action", "action_prior"} & set(inputs.FEATURES["pre_shot"])
 
 
 def test_the_result_of_the_shot_itself_is_no_input() -> None:
@@ -119,22 +130,39 @@ def test_future_leaks_finds_none() -> None:
 @pytest.mark.parametrize(
     ("name", "leak"),
     [
-        ("home", lambda shots: shots["made"].mean()),
-        ("period", lambda shots: shots.groupby("player_id")["made"].transform("mean")),
-        ("shot_value", lambda shots: shots.groupby("game_id")["made"].transform("sum")),
-        ("season_days", lambda shots: shots["made"].astype(float).shift(-1).fillna(0)),
+        ("home", lambda a: np.full(len(a), a.made.mean())),
+        ("team_back_to_back", lambda a: pd.Series(a.made).groupby(a.player).transform("mean").to_numpy()),
+        ("player_rest_days", lambda a: pd.Series(a.made).groupby(a.game).transform("sum").to_numpy()),
+        ("opponent_rest_days", lambda a: np.append(a.made[1:], 0.0)),
     ],
     ids=["overall rate", "player's rate", "makes of the game", "next result"],
 )
 def test_future_leaks_catches_a_planted_leak(monkeypatch: pytest.MonkeyPatch, name: str, leak: Any) -> None:
-    honest = inputs._place_features
-    monkeypatch.setattr(inputs, "_place_features", lambda shots: honest(shots).assign(**{name: leak(shots)}))
+    honest = inputs.build._all_columns
+    monkeypatch.setattr(inputs.build, "_all_columns", lambda a, *given: {**honest(a, *given), name: leak(a)})
     assert name in future_leaks(league())
 
 
 def test_future_leaks_catches_priors_that_count_everything(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(inputs, "past_sums", lambda keys, day, values, half_life: values * 0 + values.sum(axis=0))
+    honest = inputs.past.Past.sums
+
+    def everything(self: Any, values: Any) -> Any:
+        return values * 0 + values.sum(axis=0), honest(self, values)[1]
+
+    monkeypatch.setattr(inputs.past.Past, "sums", everything)
     assert {"league_rate", "player_prior", "player_residual_in_game"} <= set(future_leaks(league()))
+
+
+def test_future_leaks_catches_a_strength_that_knows_the_season(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One number for all, chosen by how well it does on all games, is a leak too."""
+    honest = inputs.past.estimate_strength
+
+    def hindsight(*given: Any) -> Any:
+        strength, after = honest(*given)
+        return np.full_like(strength, after + float(given[2].sum()) / 1000), after
+
+    monkeypatch.setattr(inputs.priors, "estimate_strength", hindsight)
+    assert "league_rate" in future_leaks(league())
 
 
 @settings(max_examples=10, deadline=None)
@@ -205,7 +233,14 @@ def test_the_last_shot_of_a_quarter_is_over_when_the_next_begins() -> None:
 
 def test_elapsed_seconds_through_an_overtime() -> None:
     shots = pd.DataFrame({"period": [1, 1, 4, 5, 5, 6], "period_seconds_left": [720, 0, 0, 300, 0, 0]})
-    assert inputs.elapsed_seconds(shots).tolist() == [0, 720, 2880, 2880, 3180, 3480]
+    assert inputs.elapsed_seconds(shots["period"], shots["period_seconds_left"]).tolist() == [
+        0,
+        720,
+        2880,
+        2880,
+        3180,
+        3480,
+    ]
 
 
 def test_a_shot_of_unknown_place_has_its_zone_and_no_distance() -> None:
@@ -229,6 +264,7 @@ def test_priors_shrink_to_the_league_and_grow_with_evidence() -> None:
     assert (
         table.loc[first_day, ["player_prior", "player_skill_prior", "opponent_skill_prior", "player_volume"]] == 0
     ).all(axis=None)
+    assert (table.loc[first_day, ["team_prior", "player_surface", "player_zone_prior"]] == 0).all(axis=None)
     rates = table.loc[first_day].groupby(shots["zone"])["league_rate"].first()
     assert rates[court.RESTRICTED_AREA] == pytest.approx(0.6)
     assert table["player_prior"].abs().max() < 0.2

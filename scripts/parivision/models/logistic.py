@@ -10,30 +10,47 @@ import numpy.typing as npt
 import pandas as pd
 
 from parivision import court
-from parivision.features import ACTIONS, FEATURES
-from parivision.models.base import FloatArray, JsonModel, sigmoid
+from parivision.features import ACTIONS, FEATURES, LEAGUE_RATE
+from parivision.models.base import FloatArray, JsonModel, logit, sigmoid
 
 
 class Logistic(JsonModel):
-    """Logistic regression: a smooth curve of distance in each zone family, shooter, defence, clock and context."""
+    """Logistic regression: a linear spline of distance, zone, shooter, team, defence, clock and context.
+
+    Like the trees it starts from the log-odds of the league's recent rate at the place (an offset), so that its
+    coefficients say how this shot differs. A ridge penalty keeps small what the games don't ask for.
+    """
 
     name: ClassVar[str] = "logistic"
-    DEFAULTS: ClassVar[Mapping[str, Any]] = {"C": 0.1}
+    DEFAULTS: ClassVar[Mapping[str, Any]] = {"C": 0.1}  # inverse of the ridge penalty on standardised terms
     _KNOTS_FT: ClassVar[tuple[float, ...]] = (0.0, 2.0, 4.0, 7.0, 11.0, 16.0, 21.0, 24.0, 27.0, 32.0)
     _LINEAR: ClassVar[tuple[str, ...]] = (
         "home",
-        "league_rate",
+        "position_prior",
         "player_prior",
         "player_skill_prior",
+        "player_zone_prior",
+        "player_distance_prior",
+        "player_surface",
+        "team_prior",
+        "team_skill_prior",
+        "opponent_prior",
         "opponent_skill_prior",
-        "player_volume",
+        "player_usage",
         "player_skill_share",
         "player_distance_ft",
         "player_residual_in_game",
         "player_attempts_in_game",
+        "player_run",
         "field_goal_margin",
         "angle_from_straight_deg",
+        "end_of_period_heave",
+        "player_back_to_back",
+        "team_back_to_back",
     )
+    _REVIEW: ClassVar[tuple[str, ...]] = ("action_prior",)
+    _ITERATIONS: ClassVar[int] = 50
+    _TOLERANCE: ClassVar[float] = 1e-4  # on terms of standard deviation 1: a hundred thousandth of a probability
 
     def __init__(self, kind: str, seed: int = 0, settings: Mapping[str, Any] | None = None) -> None:
         super().__init__(kind, seed, settings)
@@ -51,7 +68,8 @@ class Logistic(JsonModel):
         distance = np.where(np.isnan(distance), typical[zone], distance)
         columns = [np.maximum(distance - knot, 0.0) for knot in self._KNOTS_FT]
         columns += [(zone == i).astype(float) for i in range(len(court.ZONES))]
-        for name in self._LINEAR:
+        columns.append(_offset(features))
+        for name in (*self._LINEAR, *(self._REVIEW if self.kind == "review" else ())):
             columns.append(np.nan_to_num(features[name].to_numpy(float)))
         last = features["last_seconds"].to_numpy(float)
         columns += [(last <= s).astype(float) for s in (1, 3, 6, 12)]
@@ -73,9 +91,7 @@ class Logistic(JsonModel):
         weight: FloatArray,
         validation: tuple[pd.DataFrame, FloatArray] | None = None,
     ) -> None:
-        """See `Model.fit`."""
-        from sklearn.linear_model import LogisticRegression
-
+        """See `Model.fit`: Newton's method on the penalised likelihood (Hastie et al., 2009, section 4.4.1)."""
         known = features["distance_ft"].notna()
         zone, distance = features.loc[known, "zone"].to_numpy(int), features.loc[known, "distance_ft"].to_numpy(float)
         self.typical_distance_ft = {int(z): float(distance[zone == z].mean()) for z in np.unique(zone)}
@@ -84,16 +100,26 @@ class Logistic(JsonModel):
         self.scale = np.maximum(design.std(axis=0, dtype=float), 1e-3)
         design -= self.mean.astype(np.float32)
         design /= self.scale.astype(np.float32)
-        fitted = LogisticRegression(C=self.settings["C"], solver="newton-cholesky", max_iter=50).fit(
-            design, made, weight
-        )
-        self.coefficients = fitted.coef_[0].astype(float)
-        self.intercept = float(fitted.intercept_[0])
+        design = np.column_stack([np.ones(len(design), np.float32), design])
+        ridge = np.full(design.shape[1], 1 / self.settings["C"])
+        ridge[0] = 0.0  # the level is free
+        offset, effect = _offset(features), np.zeros(design.shape[1])
+        for _ in range(self._ITERATIONS):
+            # In single precision: double would copy half a gigabyte at every step, and only the size of a step differs.
+            p = sigmoid(offset + design @ effect.astype(np.float32))
+            gradient = design.T @ (weight * (made - p)).astype(np.float32) - ridge * effect
+            curvature = design * (weight * p * (1 - p)).astype(np.float32)[:, None]
+            hessian = (curvature.T @ design).astype(float) + np.diag(ridge)
+            step = np.linalg.solve(hessian, gradient)
+            effect += step
+            if np.abs(step).max() < self._TOLERANCE:
+                break
+        self.intercept, self.coefficients = float(effect[0]), effect[1:]
 
     def _predict(self, features: pd.DataFrame) -> FloatArray:
         effect = self.coefficients / self.scale
-        logit = self._design(features) @ effect + (self.intercept - float(self.mean @ effect))
-        return sigmoid(logit)
+        departure = self._design(features) @ effect + (self.intercept - float(self.mean @ effect))
+        return sigmoid(_offset(features) + departure)
 
     def _content(self) -> dict[str, Any]:
         return {
@@ -116,3 +142,7 @@ class Logistic(JsonModel):
     def parameters(self) -> dict[str, Any]:
         """See `Model.parameters`."""
         return {**super().parameters(), "terms": len(self.coefficients), "knots_ft": list(self._KNOTS_FT)}
+
+
+def _offset(features: pd.DataFrame) -> FloatArray:
+    return logit(features[LEAGUE_RATE].to_numpy(float))

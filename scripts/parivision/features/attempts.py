@@ -1,0 +1,106 @@
+"""Shots as plain arrays: what the inputs are computed from, for half a million shots or for one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from parivision import court
+from parivision.features.columns import ACTIONS, SKILLS
+from parivision.features.past import FloatArray, IntArray, day_number
+from parivision.shots import OVERTIME_SECONDS, PERIOD_SECONDS, REGULATION_PERIODS, place_known
+
+SKILL_NAMES = ("rim", "short", "mid", "three", "heave")
+_SKILL_OF_ZONE = np.array([SKILL_NAMES.index(SKILLS[zone]) for zone in court.ZONES])
+_ZONE_NUMBER = {zone: number for number, zone in enumerate(court.ZONES)}
+_ACTION_NUMBER = {action: number for number, action in enumerate(ACTIONS)}
+_POSITION_NUMBER = {"G": 0, "F": 1, "C": 2}
+NO_POSITION = 3
+
+
+@dataclass(frozen=True)
+class Attempts:
+    """One entry a shot in every array, all of shape (n,)."""
+
+    game: IntArray  # a number for each game
+    season: IntArray  # year that the season began in
+    day: IntArray
+    player: IntArray
+    team: IntArray  # `team_code`
+    opponent: IntArray
+    home: npt.NDArray[np.bool_]
+    position: IntArray  # 0 to 2, or NO_POSITION
+    period: IntArray
+    seconds_left: FloatArray
+    x_ft: FloatArray
+    y_ft: FloatArray
+    distance_ft: FloatArray
+    angle_deg: FloatArray
+    zone: IntArray
+    value: IntArray
+    place_known: npt.NDArray[np.bool_]
+    action: FloatArray  # number in ACTIONS, missing for others
+    made: FloatArray
+
+    def __len__(self) -> int:
+        return len(self.day)
+
+    @property
+    def skill(self) -> IntArray:
+        """Number in SKILL_NAMES."""
+        skills: IntArray = _SKILL_OF_ZONE[self.zone]
+        return skills
+
+    def take(self, rows: Any) -> Attempts:
+        """These rows only."""
+        return replace(self, **{f.name: getattr(self, f.name)[rows] for f in fields(self)})
+
+
+def attempts(shots: pd.DataFrame) -> Attempts:
+    """Arrays of canonical shots; `place_known` is found where the table has no such column."""
+    known = shots["place_known"] if "place_known" in shots else place_known(shots)
+    return Attempts(
+        game=pd.factorize(shots["game_id"])[0].astype("int64"),
+        season=shots["season"].str.slice(0, 4).to_numpy("int64"),
+        day=day_number(shots["game_date"]),
+        player=shots["player_id"].to_numpy("int64"),
+        team=team_code(shots["team"]),
+        opponent=team_code(shots["opponent"]),
+        home=shots["home"].to_numpy(bool),
+        position=np.asarray(shots["position"].map(_POSITION_NUMBER).fillna(NO_POSITION), dtype=np.int64),
+        period=shots["period"].to_numpy("int64"),
+        seconds_left=shots["period_seconds_left"].to_numpy(float),
+        x_ft=shots["x_ft"].to_numpy(float),
+        y_ft=shots["y_ft"].to_numpy(float),
+        distance_ft=shots["distance_ft"].to_numpy(float),
+        angle_deg=shots["angle_deg"].to_numpy(float),
+        zone=np.asarray(shots["zone"].map(_ZONE_NUMBER), dtype=np.int64),
+        value=shots["shot_value"].to_numpy("int64"),
+        place_known=known.to_numpy(bool),
+        action=action_number(shots["action_type"]),
+        made=shots["made"].to_numpy(float),
+    )
+
+
+def team_code(team: pd.Series[Any]) -> IntArray:
+    """A team's letters as one number, the same in every table: digits of base 27."""
+    codes = {name: sum((ord(c) - 64) * 27**i for i, c in enumerate(reversed(name))) for name in team.unique()}
+    return np.asarray(team.map(codes), dtype=np.int64)
+
+
+def action_number(action_type: pd.Series[Any]) -> FloatArray:
+    """The scorer's labels as numbers in ACTIONS; missing where the label is not among them."""
+    return np.asarray(action_type.astype(str).str.lower().map(_ACTION_NUMBER), dtype=float)
+
+
+def elapsed_seconds(period: npt.ArrayLike, period_seconds_left: npt.ArrayLike) -> FloatArray:
+    """Seconds played in the game when an attempt was taken, shape (n,)."""
+    p, left = np.asarray(period, float), np.asarray(period_seconds_left, float)
+    regulation = (p - 1) * PERIOD_SECONDS + PERIOD_SECONDS - left
+    overtime = REGULATION_PERIODS * PERIOD_SECONDS + (p - REGULATION_PERIODS) * OVERTIME_SECONDS - left
+    elapsed: FloatArray = np.where(p <= REGULATION_PERIODS, regulation, overtime)
+    return elapsed
