@@ -23,13 +23,14 @@
 # beyond its interval on the validation games.
 
 # %% tags=["parameters"]
-upstream = ["clean_shots", "build_features"]
+upstream = ["clean_shots", "build_features", "tune_model"]
 product = None
 resources_ = None  # files of the package that this notebook depends on
 source = "virtual"  # name of the source
 test_from = ""  # first day of the test games, YYYY-MM-DD; chosen by test_share if empty
 test_share = 0.2  # share of the shots, the latest
 validation_share = 0.1  # share of the shots before the test, the latest of these
+candidates = "constant,zone_rate,logistic,hierarchical,boosting,stack"  # models to train; neural needs torch
 seed = 7  # of trees and intervals
 
 # %% [markdown]
@@ -39,8 +40,9 @@ seed = 7  # of trees and intervals
 import pandas as pd
 
 from parivision import charts, evaluation, training
-from parivision.files import read_table, write_json, write_table
+from parivision.files import read_json, read_table, write_json, write_table
 from parivision.models import BASELINE, KINDS
+from parivision.parameters import listed
 from parivision.words import between, counted, say
 
 # %%
@@ -59,11 +61,15 @@ say(
 # ## Method
 #
 # From simple to complex: the constant rate, the zone's rate (the baseline to beat), a logistic regression with a
-# smooth curve of distance, and gradient-boosted trees stopped early on the validation games. A training shot of
-# 500 days ago counts half. Log loss is the measure: it pays for honest probabilities.
+# smooth curve of distance, the same with an effect of each player and opponent, gradient-boosted trees stopped early
+# on the validation games, a neural network where it is asked for, and a stack of these. Settings come from tuning.
+# Old training shots count less. Log loss is the measure: it pays for honest probabilities. A line that corrects the
+# log-odds is fitted on the validation games and kept only where it helps on games that it was not fitted on.
 
 # %%
-trained = {kind: training.train(kind, features, shots, split, seed) for kind in KINDS}
+settings = read_json(upstream["tune_model"]["tuning"])["settings"]
+names = tuple(listed(candidates))
+trained = {kind: training.train(kind, features, shots, split, seed, names, settings[kind]) for kind in KINDS}
 
 # %% [markdown]
 # ## Result
@@ -98,8 +104,8 @@ say(
 pd.DataFrame([(kind, reason) for kind, result in trained.items() for reason in result.reasons], columns=["", "reason"])
 
 # %% [markdown]
-# Each step up in complexity had to be earned on the validation games; the table gives the paired difference and
-# its interval.
+# Each step up in complexity, and each calibration, had to be earned on the validation games; the table gives the
+# paired difference and its interval. What did not earn its place is named here and left out.
 
 # %%
 predictions = training.prediction_table(trained, shots, split)

@@ -112,7 +112,10 @@ def auc(probability: npt.ArrayLike, made: npt.ArrayLike, weight: npt.ArrayLike |
     """Area under the ROC curve, ties counted half: P(a made shot was rated above a missed one)."""
     p, y = np.asarray(probability, float), np.asarray(made, float)
     w = np.ones_like(p) if weight is None else np.asarray(weight, float)
-    rank = np.unique(p, return_inverse=True)[1]
+    return _auc_of_ranks(np.unique(p, return_inverse=True)[1], y, w)
+
+
+def _auc_of_ranks(rank: npt.NDArray[np.intp], y: FloatArray, w: FloatArray) -> float:
     hit, miss = np.bincount(rank, w * y), np.bincount(rank, w * (1 - y))
     below = np.concatenate([[0.0], np.cumsum(miss)[:-1]])
     total = hit.sum() * miss.sum()
@@ -170,7 +173,8 @@ def score(
     code = pd.factorize(np.asarray(games))[0]
     few = weights[: min(200, draws)]
     result["auc"] = auc(p, y)
-    result["auc_ci"] = list(interval([auc(p, y, w[code]) for w in few]))
+    rank = np.unique(p, return_inverse=True)[1]  # sorted once: a draw changes weights, not ranks
+    result["auc_ci"] = list(interval([_auc_of_ranks(rank, y, w[code]) for w in few]))
     result["ece"] = ece(p, y)
     bins = np.minimum((p * ECE_BINS).astype(int), ECE_BINS - 1)
     gaps = [np.abs(np.bincount(bins, (y - p) * w[code])).sum() / w[code].sum() for w in few]
@@ -276,3 +280,78 @@ def to_optimum(model: npt.ArrayLike, truth: npt.ArrayLike, games: npt.ArrayLike,
         "excess_log_loss": float(excess.mean()),
         "excess_log_loss_ci": list(interval(drawn[:, 0])),
     }
+
+
+def brier_parts(
+    probability: npt.ArrayLike,
+    made: npt.ArrayLike,
+    games: npt.ArrayLike,
+    bins: int = ECE_BINS,
+    draws: int = 1000,
+    seed: int = 0,
+) -> dict[str, Any]:
+    """What the Brier score is made of, over equal-width bins of the prediction (Murphy, 1973, eq. 12).
+
+    Returns
+    -------
+    dict
+        `brier` = `reliability` - `resolution` + `uncertainty` + `within_bins`, each with its 95 % interval as
+        `<name>_ci`. Reliability is what miscalibration costs (0 is best), resolution what telling shots apart brings,
+        uncertainty what the results would cost whoever knows their mean alone. `within_bins` is what Murphy's three
+        miss because a bin holds predictions that differ (Stephenson, Coelho and Jolliffe, 2008).
+    """
+    p, y = np.asarray(probability, float), np.asarray(made, float)
+    code = pd.factorize(np.asarray(games))[0]
+    _, weights = game_bootstrap(y, code, draws, seed)
+    n_games = weights.shape[1]
+    cell = code * bins + np.minimum((p * bins).astype(int), bins - 1)
+    n, predicted, observed, squares = (
+        np.bincount(cell, values, minlength=n_games * bins).reshape(n_games, bins)
+        for values in (np.ones_like(p), p, y, (p - y) ** 2)
+    )
+
+    def parts(weight: FloatArray) -> dict[str, FloatArray]:
+        shots, sum_p, sum_y = weight @ n, weight @ predicted, weight @ observed
+        total = shots.sum(axis=1)
+        rate = sum_y.sum(axis=1) / total
+        held = np.maximum(shots, 1e-12)  # an empty bin adds nothing
+        found = {
+            "brier": (weight @ squares).sum(axis=1) / total,
+            "reliability": ((sum_p - sum_y) ** 2 / held).sum(axis=1) / total,
+            "resolution": (shots * (sum_y / held - rate[:, None]) ** 2).sum(axis=1) / total,
+            "uncertainty": rate * (1 - rate),
+        }
+        murphy = found["reliability"] - found["resolution"] + found["uncertainty"]
+        return {**found, "within_bins": found["brier"] - murphy}
+
+    point, drawn = parts(np.ones((1, n_games))), parts(weights)
+    result: dict[str, Any] = {"n": len(p)}
+    for name, value in point.items():
+        result[name] = float(value[0])
+        result[f"{name}_ci"] = list(interval(drawn[name]))
+    return result
+
+
+def entropy_removed(
+    probability: npt.ArrayLike, made: npt.ArrayLike, games: npt.ArrayLike, seed: int = 0, level: float = 0.95
+) -> dict[str, Any]:
+    """Share of the uncertainty that a model removes from whoever knows the mean rate of these very shots.
+
+    Returns
+    -------
+    dict
+        `removed`: 1 less log loss over the entropy of the mean rate (the constant's log loss at its best); 0 is a
+        weighted coin, 1 a prophet, below 0 worse than the coin. `removed_ci`: its interval of this `level`. NaN
+        where all shots ended the same way.
+    """
+    y = np.asarray(made, float)
+    table = np.column_stack([log_losses(probability, y), y])
+    drawn, _ = game_bootstrap(table, games, seed=seed)
+    means = np.vstack([table.mean(axis=0), drawn])
+    rate = means[:, 1]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        entropy = -(rate * np.log(rate) + (1 - rate) * np.log(1 - rate))
+        removed = 1 - means[:, 0] / entropy
+    if not np.isfinite(removed[0]):
+        return {"removed": float("nan"), "removed_ci": [float("nan")] * 2, "n": len(y)}
+    return {"removed": float(removed[0]), "removed_ci": list(interval(removed[1:], level)), "n": len(y)}

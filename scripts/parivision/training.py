@@ -12,14 +12,19 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from parivision import evaluation
+from parivision import calibration, evaluation
+from parivision.calibration import Calibrated
 from parivision.charts.still import reliability_image
+from parivision.errors import ModelError
 from parivision.evaluation import Split
-from parivision.models import BASELINE, CANDIDATES, KINDS, Boosting, Model, save_model
+from parivision.models import BASELINE, CANDIDATES, KINDS, USUAL, Boosting, Constant, Model, Stack, ZoneRate, save_model
+from parivision.models.stack import MEMBERS, combine, fit_weights
 
 FloatArray = npt.NDArray[np.float64]
 # Age at which a training shot counts half: how shots are recorded and played changes, so recent games outweigh old.
 WEIGHT_HALF_LIFE_DAYS = 500.0
+HALF_LIFE = "half_life_days"  # a setting of training, beside those of the model itself
+_RULERS = (Constant.name, ZoneRate.name)  # what others are held against is not corrected
 
 
 @dataclass
@@ -31,13 +36,18 @@ class Trained:
     model : Model
         Fitted on train and validation games: what is scored on the test, and may be promoted.
     validation : array, shape (number of validation shots,)
-        Predictions of the same candidate fitted on the train games alone.
+        Predictions of the same candidate fitted on the train games alone. Where it is calibrated, or a stack, each
+        half of the games is predicted with what the other half taught.
     test : array, shape (number of test shots,)
         Predictions of `model`.
     validation_scores, test_scores : dict
         See `evaluation.score`.
     fit_seconds : float
-        Time that both fits took.
+        Time that both fits took; a stack's is that of its weights, its members being fitted already.
+    half_life_days : float
+        Age at which a training shot counted half.
+    calibrated : Calibrated, optional
+        What calibration would do; None for the rulers and the stack, which is a calibration itself.
     """
 
     model: Model
@@ -46,6 +56,8 @@ class Trained:
     validation_scores: dict[str, Any]
     test_scores: dict[str, Any]
     fit_seconds: float
+    half_life_days: float = WEIGHT_HALF_LIFE_DAYS
+    calibrated: Calibrated | None = None
 
 
 @dataclass
@@ -88,49 +100,108 @@ def train(
     split : Split
     seed : int
     names : tuple of str
-        Candidates to fit, in any order; all of them by default.
+        Candidates to fit, in any order; `models.USUAL` by default. One that cannot be fitted here is left out, and
+        `reasons` say why.
     settings : mapping, optional
-        For a candidate's name, the settings that replace its defaults.
+        For a candidate's name, the settings that replace its defaults; `half_life_days` among them is the age at
+        which a training shot counts half.
 
     Raises
     ------
     ValueError
         Where the kind or a name does not exist.
+    ModelError
+        Where a game of a later part would be trained on.
     """
     if kind not in KINDS:
         raise ValueError(f"no such kind of model: {kind!r}; there are {', '.join(KINDS)}")
     for name in names:
         if name not in CANDIDATES:
             raise ValueError(f"no such candidate: {name!r}; there are {', '.join(CANDIDATES)}")
+    _refuse_the_future(shots, split)
     made = shots["made"].to_numpy(float)
     games = shots["game_id"].to_numpy()
+    held_out = (features[split.validation], made[split.validation])
+    held_games = games[split.validation]
     result = Training(kind)
 
-    def part(mask: npt.NDArray[np.bool_]) -> tuple[pd.DataFrame, FloatArray, FloatArray]:
-        return features[mask], made[mask], recency_weight(shots.loc[mask, "game_date"])
-
     for name in CANDIDATES:  # from the simplest on, which is what the choice rests on
-        if names and name not in names:
+        if name not in (names or USUAL):
+            continue
+        if why_not := CANDIDATES[name].unavailable():
+            result.reasons.append(f"{name} is left out: {why_not}")
             continue
         started = time.perf_counter()
-        held_out = (features[split.validation], made[split.validation])
-        first = CANDIDATES[name](kind, seed, (settings or {}).get(name))
-        first.fit(*part(split.train), validation=held_out)
-        validation = first.predict(held_out[0])
-        final = CANDIDATES[name](kind, seed, first.refit_settings())
-        final.fit(*part(split.fitting))
+        own = dict((settings or {}).get(name, {}))
+        half_life_days = float(own.pop(HALF_LIFE, WEIGHT_HALF_LIFE_DAYS))
+        calibrated: Calibrated | None = None
+        final: Model
+        if name == Stack.name:
+            members = [m for m in MEMBERS if m in result.candidates]
+            if len(members) < 2:
+                result.reasons.append(f"{name} is left out: it needs two of {', '.join(MEMBERS)}")
+                continue
+            final, validation = _stack(result, members, held_out[1], held_games, seed)
+        else:
+            first = CANDIDATES[name](kind, seed, own)
+            first.fit(*_part(features, made, shots, split.train, half_life_days), validation=held_out)
+            validation = first.predict(held_out[0])
+            final = CANDIDATES[name](kind, seed, first.refit_settings())
+            final.fit(*_part(features, made, shots, split.fitting, half_life_days))
+            if name not in _RULERS:
+                calibrated = calibration.calibrate(validation, held_out[1], held_games, seed)
+                validation, final.calibration = calibrated.validation, calibrated.calibration
+                result.reasons.append(calibrated.reason(name))
         seconds = time.perf_counter() - started
         test = final.predict(features[split.test])
         result.candidates[name] = Trained(
             model=final,
             validation=validation,
             test=test,
-            validation_scores=evaluation.score(validation, held_out[1], games[split.validation], seed=seed),
+            validation_scores=evaluation.score(validation, held_out[1], held_games, seed=seed),
             test_scores=evaluation.score(test, made[split.test], games[split.test], seed=seed),
             fit_seconds=seconds,
+            half_life_days=half_life_days,
+            calibrated=calibrated,
         )
-    _choose(result, made[split.validation], games[split.validation], seed)
+    _choose(result, held_out[1], held_games, seed)
     return result
+
+
+def _part(
+    features: pd.DataFrame,
+    made: FloatArray,
+    shots: pd.DataFrame,
+    mask: npt.NDArray[np.bool_],
+    half_life_days: float,
+) -> tuple[pd.DataFrame, FloatArray, FloatArray]:
+    return features[mask], made[mask], recency_weight(shots.loc[mask, "game_date"], half_life_days)
+
+
+def _refuse_the_future(shots: pd.DataFrame, split: Split) -> None:
+    """ModelError where a row of an earlier part is not of an earlier day than every row of a later part."""
+    for earlier, later in (("train", "validation"), ("fitting", "test")):
+        last = shots.loc[getattr(split, earlier), "game_date"].max()
+        first = shots.loc[getattr(split, later), "game_date"].min()
+        if last >= first:
+            raise ModelError(
+                f"the {later} games start on {first:%Y-%m-%d}, but games up to {last:%Y-%m-%d} would be trained on; "
+                "split by day, with evaluation.split_by_time"
+            )
+
+
+def _stack(
+    result: Training, members: list[str], made: FloatArray, games: npt.NDArray[Any], seed: int
+) -> tuple[Stack, FloatArray]:
+    """A stack of the refitted members, and its cross-fitted predictions of the validation games."""
+    held = np.column_stack([result.candidates[m].validation for m in members])
+
+    def fit(predictions: FloatArray, results: FloatArray) -> calibration.Predictor:
+        weights = fit_weights(predictions, results)
+        return lambda p: combine(p, weights)
+
+    stack = Stack.of([result.candidates[m].model for m in members], fit_weights(held, made))
+    return stack, calibration.cross_fitted(fit, held, made, games, seed)
 
 
 def _choose(result: Training, made: FloatArray, games: npt.NDArray[Any], seed: int) -> None:
@@ -215,19 +286,22 @@ def record(
     Returns
     -------
     dict
-        What later notebooks need: `simulated`, `split`, `chosen`, `runs` ("<kind>.<candidate>" to run id, file,
-        SHA-256), `importance` of the trees' inputs, as JSON can hold it.
+        What later notebooks need: `simulated`, `split` (with `fitted_to`, the last day fitted on), `chosen`,
+        `reasons`, `calibration` (for "<kind>.<candidate>": `kept`, `gain`, `gain_ci`, `intercept`, `slope`), `runs`
+        ("<kind>.<candidate>" to run id, file, SHA-256), `importance` of the trees' inputs, as JSON can hold it.
     """
     from parivision.registry import Registry  # MLflow takes seconds to import
 
     registry = Registry()
     games = shots["game_id"].to_numpy()
     made = shots["made"].to_numpy(float)
+    fitted_to = f"{shots.loc[split.fitting, 'game_date'].max():%Y-%m-%d}"
     about = {
         "source": source,
         "simulated": str(bool(shots["simulated"].all())).lower(),
         "validation_from": f"{split.validation_from:%Y-%m-%d}",
         "test_from": f"{split.test_from:%Y-%m-%d}",
+        "fitted_to": fitted_to,
         "train_shots": str(int(split.fitting.sum())),
     }
     runs = {}
@@ -237,7 +311,7 @@ def record(
             curve = evaluation.reliability(candidate.test, made[split.test], games[split.test])
             run_id = registry.record(
                 run_name=f"{kind} {name}",
-                parameters=candidate.model.parameters(),
+                parameters={**candidate.model.parameters(), HALF_LIFE: candidate.half_life_days},
                 metrics={
                     f"{part}_{metric}": value
                     for part, scores in (("validation", candidate.validation_scores), ("test", candidate.test_scores))
@@ -256,6 +330,7 @@ def record(
         "split": {
             "validation_from": about["validation_from"],
             "test_from": about["test_from"],
+            "fitted_to": fitted_to,
             "fitting": int(split.fitting.sum()),
             "test": int(split.test.sum()),
         },
@@ -266,6 +341,12 @@ def record(
             for kind, result in trained.items()
             for name, candidate in result.candidates.items()
         },
+        "calibration": {
+            f"{kind}.{name}": _calibration(candidate.calibrated)
+            for kind, result in trained.items()
+            for name, candidate in result.candidates.items()
+            if candidate.calibrated is not None
+        },
         "runs": runs,
         "importance": {
             kind: list(importance.items())
@@ -273,6 +354,12 @@ def record(
             if (importance := _importance(result)) is not None
         },
     }
+
+
+def _calibration(calibrated: Calibrated) -> dict[str, Any]:
+    line = calibrated.calibration
+    kept = {"kept": True, "intercept": line.intercept, "slope": line.slope} if line else {"kept": False}
+    return {**kept, "gain": calibrated.gain["gain"], "gain_ci": calibrated.gain["gain_ci"]}
 
 
 def _importance(result: Training) -> pd.Series[Any] | None:

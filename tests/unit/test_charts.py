@@ -188,6 +188,29 @@ def features(name: str = "zone") -> pd.DataFrame:
     return pd.DataFrame({"feature": [name, "distance_ft"], "gain": [1.0, 3.0]})
 
 
+def moves(name: str = "place") -> pd.DataFrame:
+    return pd.DataFrame({"group": [name, "clock"], "points": [0.1, 0.02], "low": [0.09, 0.01], "high": [0.11, 0.03]})
+
+
+def dependence(name: str = "margin") -> pd.DataFrame:
+    ends = {"effect": [0.0, 0.1], "low": [-0.1, 0.0], "high": [0.1, 0.2], "p10": [-0.2, 0.0], "p90": [0.2, 0.3]}
+    return pd.DataFrame({"question": name, "unit": "points", "value": [-5, 5], "n": 300, **ends})
+
+
+def feet(name: str = "Mid-Range") -> pd.DataFrame:
+    return pd.DataFrame({"zone": name, "distance_ft": [9, 10], "effect": [0.4, 0.39], "low": 0.3, "high": 0.5, "n": 40})
+
+
+def lost(name: str = "logistic") -> pd.DataFrame:
+    return pd.DataFrame(
+        {"model": name, "train_shots": [1000, 9000], "lost": [0.01, 0], "low": [0.005, 0], "high": [0.02, 0], "n": 500}
+    )
+
+
+def draw_lost(table: pd.DataFrame) -> go.Figure:
+    return charts.log_loss_lost(table, along="train_shots", x_title="training shots", log_x=True)
+
+
 FIGURES: dict[str, tuple[Callable[[pd.DataFrame], go.Figure], pd.DataFrame]] = {
     "shot_map": (charts.shot_map, random_shots(50)),
     "rate_by_distance": (charts.rate_by_distance, distances()),
@@ -198,6 +221,10 @@ FIGURES: dict[str, tuple[Callable[[pd.DataFrame], go.Figure], pd.DataFrame]] = {
     "calibration_by_slice": (charts.calibration_by_slice, gaps(slice=["a", "b"])),
     "gain_bars": (lambda t: charts.gain_bars(t, shots=1000), features()),
     "drift_overview": (lambda t: charts.drift_overview(t, shots_reference=1000, shots_current=500), drifts()),
+    "contribution_bars": (lambda t: charts.contribution_bars(t, shots=1000), moves()),
+    "what_if_panels": (charts.what_if_panels, dependence()),
+    "value_of_a_foot": (charts.value_of_a_foot, feet()),
+    "log_loss_lost": (draw_lost, lost()),
     "weekly_calibration": (charts.weekly_calibration, gaps(week=["2020-01-06", "2020-01-13"])),
 }
 
@@ -237,6 +264,10 @@ class TestEveryFigure:
         charts.log_loss_comparison(losses(HOSTILE)),
         charts.calibration_by_slice(gaps(slice=HOSTILE, value=HOSTILE)),
         charts.gain_bars(features(HOSTILE), shots=10),
+        charts.contribution_bars(moves(HOSTILE), shots=10),
+        charts.what_if_panels(dependence(HOSTILE)),
+        charts.value_of_a_foot(feet(HOSTILE)),
+        draw_lost(lost(HOSTILE)),
         charts.drift_overview(drifts(HOSTILE).assign(test=HOSTILE), shots_reference=1, shots_current=1),
     ],
 )
@@ -281,3 +312,18 @@ def test_shares_of_the_diet_add_up_to_one_each_season() -> None:
     )
     fig = charts.shot_diet_over_time(table)
     assert np.sum([t.y for t in fig.data], axis=0) == pytest.approx([1, 1])
+
+
+def test_what_if_has_a_panel_a_question_on_one_scale() -> None:
+    fig = charts.what_if_panels(pd.concat([dependence(), dependence("rest")]))
+    assert [a.text for a in fig.layout.annotations] == ["margin", "rest"]
+    assert fig.layout.yaxis.matches == fig.layout.yaxis2.matches == "y"
+    assert list(fig.data[2].y) == pytest.approx([0, 10])  # points of %, after the two bands
+
+
+def test_lost_log_loss_is_in_thousandths_on_a_logarithmic_axis() -> None:
+    fig = draw_lost(lost())
+    assert list(fig.data[0].y) == pytest.approx([10, 0])
+    assert list(fig.data[0].error_y.array) == pytest.approx([10, 0])
+    assert fig.layout.xaxis.type == "log"
+    assert "5,000" in fig.layout.xaxis.ticktext

@@ -241,3 +241,38 @@ def test_a_missing_slice_is_no_slice() -> None:
     table = evaluation.calibration_by({"letter": group}, p, y, game)
     assert table["value"].tolist() == ["a"]
     assert table["n"].tolist() == [500]
+
+
+@settings(max_examples=30, deadline=None)
+@given(seed=st.integers(0, 10**6), off=st.floats(0, 0.2))
+def test_the_parts_of_the_brier_score_add_up(seed: int, off: float) -> None:
+    p, y, game = sample(10, 30, seed)
+    p = np.clip(p + off, 0, 1)
+    parts = evaluation.brier_parts(p, y, game, draws=20)
+    assert parts["brier"] == pytest.approx(((p - y) ** 2).mean())
+    total = parts["reliability"] - parts["resolution"] + parts["uncertainty"] + parts["within_bins"]
+    assert total == pytest.approx(parts["brier"])
+    assert parts["uncertainty"] == pytest.approx(y.mean() * (1 - y.mean()))
+    assert min(parts["reliability"], parts["resolution"]) >= 0
+
+
+def test_brier_parts_of_forecasts_known_beforehand() -> None:
+    y = np.tile([1.0, 0, 0, 0], 50)
+    game = np.arange(200) // 20
+    right = evaluation.brier_parts(np.full(200, 0.25), y, game, draws=20)
+    assert (right["reliability"], right["resolution"]) == (pytest.approx(0), pytest.approx(0))
+    wrong = evaluation.brier_parts(np.full(200, 0.35), y, game, draws=20)
+    assert wrong["reliability"] == pytest.approx(0.01)
+    prophet = evaluation.brier_parts(y, y, game, draws=20)
+    assert (prophet["resolution"], prophet["brier"]) == (pytest.approx(prophet["uncertainty"]), 0)
+
+
+def test_entropy_removed_is_zero_for_the_coin_and_one_for_the_prophet() -> None:
+    p, y, game = sample()
+    assert evaluation.entropy_removed(np.full(len(y), y.mean()), y, game)["removed"] == pytest.approx(0)
+    assert evaluation.entropy_removed(y, y, game)["removed"] == pytest.approx(1, abs=1e-6)
+    model = evaluation.entropy_removed(p, y, game)
+    assert 0 < model["removed_ci"][0] < model["removed"] < model["removed_ci"][1] < 0.3
+    wide = evaluation.entropy_removed(p, y, game, level=0.999)["removed_ci"]
+    assert wide[0] < model["removed_ci"][0] < model["removed_ci"][1] < wide[1]
+    assert np.isnan(evaluation.entropy_removed(p, np.ones_like(y), game)["removed"])

@@ -10,7 +10,9 @@ import pytest
 from simulated_shots import features, league, truth
 
 from parivision import court, evaluation, report_card, training
+from parivision.features import ACTIONS
 from parivision.report_card import test_games as games_of_the_test
+from parivision.shots import seven_variables
 
 SHOTS = 20_000
 CHOSEN = {"pre_shot": "logistic", "review": "logistic"}
@@ -93,12 +95,83 @@ def test_by_zone_has_all_zones_and_no_figures_for_few_shots() -> None:
 
 
 def test_slices_cut_the_same_shots_in_several_ways() -> None:
-    table = report_card.slices(held_out(), "logistic", seed=1)
+    test = report_card.with_context(held_out(), features(SHOTS).assign(shot_id=league(SHOTS)["shot_id"]))
+    table = report_card.slices(test, "logistic", seed=1)
     assert table["n"].min() >= 100
     sums = table.groupby("slice")["n"].sum()
     assert (sums <= len(held_out())).all()
-    assert sums["side"] == sums["value"] == len(held_out())
-    assert set(table.loc[table["slice"] == "time left", "value"]) <= {"0-3 s", "4-24 s", "over 24 s"}
+    assert sums["side"] == sums["value"] == sums["shooter's past"] == len(held_out())
+    few = len(held_out()) - sums["clutch"]  # a slice of fewer than 100 is left out
+    assert 0 <= few < 100
+    assert table.loc[table["slice"] == "period", "value"].tolist()[:4] == ["1", "2", "3", "4"]
+    thirds = table[table["slice"] == "shooter's past"]
+    assert thirds["value"].tolist() == ["few attempts", "some attempts", "many attempts"]
+    assert thirds["n"].min() > 0.3 * len(test)
+    assert "label" not in set(table["slice"])
+    assert "label" in set(report_card.slices(test, "logistic", seed=1, kind="review")["slice"])
+    twos = test["shot_value"] == 2
+    own = evaluation.entropy_removed(test.loc[twos, "pre_shot.logistic"], test["made"][twos], test["game_id"][twos])
+    assert table.set_index("value").loc["2 points", "removed"] == pytest.approx(own["removed"])
+
+
+def test_slices_of_hardly_anything_are_none() -> None:
+    """No overtime, one month, one volume for all: nothing to tell apart, and nothing to fall over."""
+    test = held_out().head(120).assign(period=1, player_volume=0.0, field_goal_margin=0.0)
+    table = report_card.slices(test.assign(game_date=pd.Timestamp("2020-01-01")), "logistic", seed=1)
+    assert "shooter's past" not in set(table["slice"])
+    assert table.loc[table["slice"] == "month", "value"].tolist() == ["2020-01"]
+    assert report_card.slices(test.head(50), "logistic", seed=1).empty
+    assert report_card.least_predictable(report_card.slices(test.head(50), "logistic", seed=1)) is None
+    assert report_card.by_value(test.head(50), "pre_shot.logistic", 1) == {}
+
+
+@pytest.mark.parametrize(
+    ("period", "left", "margin", "expected"),
+    [(4, 300, 5, True), (4, 301, 0, False), (4, 10, -6, False), (3, 10, 0, False), (5, 299, -5, True)],
+)
+def test_clutch_is_late_and_close(period: int, left: int, margin: int, expected: bool) -> None:
+    shot = pd.DataFrame({"period": [period], "period_seconds_left": [left], "field_goal_margin": [margin]})
+    assert report_card.clutch(shot).tolist() == [expected]
+
+
+def test_every_label_of_the_league_has_a_family() -> None:
+    families = report_card.label_family(pd.Series(ACTIONS))
+    assert "other" not in set(families)
+    assert report_card.label_family(pd.Series(["Tip Dunk Shot", "Step Back Jump shot", "Flying kick"])).tolist() == [
+        "dunk",
+        "step back",
+        "other",
+    ]
+
+
+def test_the_forest_is_a_ruler_that_learned_from_earlier_games_alone() -> None:
+    shots = league(SHOTS)
+    seven = seven_variables(shots)
+    test = report_card.with_forest(held_out(), shots, seven, seed=1)
+    column = f"pre_shot.{report_card.FOREST}"
+    later = seven.index.isin(test["shot_id"])
+    turned = seven.assign(shot_made=np.where(later, 1 - seven["shot_made"], seven["shot_made"]))
+    again = report_card.with_forest(held_out(), shots, turned, seed=1)
+    pd.testing.assert_series_equal(test[column], again[column])
+    assert evaluation.auc(test[column], test["made"]) > 0.58
+    gains = report_card.gains_on_baselines(test.assign(**{"pre_shot.constant": 0.46}), CHOSEN, seed=1)
+    assert gains.groupby("kind").size().to_dict() == {"pre_shot": 3, "review": 3}
+    assert (gains.loc[gains["baseline"] == "constant", "low"] > 0).all()
+    brier = report_card.brier_table(test.assign(**{"pre_shot.constant": 0.46}), CHOSEN, seed=1)
+    assert brier.loc["pre_shot.constant", "resolution"] == pytest.approx(0)
+    assert brier.loc["review.logistic", "resolution"] > brier.loc["pre_shot.logistic", "resolution"]
+
+
+def test_why_a_slice_is_off_depends_on_what_it_was_before() -> None:
+    row = {"slice": "zone", "value": "a", "gap": 0.05, "n": 1000}
+    then = pd.DataFrame({"slice": ["zone"], "value": ["a"], "gap": [0.04], "gap_low": [0.02], "gap_high": [0.06]})
+    assert "it was there before" in report_card.why_off(row, then, 0.0)
+    assert "it is new" in report_card.why_off(row, then.assign(gap=0.0, gap_low=-0.01, gap_high=0.01), 0.0)
+    assert "too wide to tell" in report_card.why_off(row, then.assign(gap=0.0, gap_low=-0.1, gap_high=0.1), 0.0)
+    assert "too few such shots" in report_card.why_off(row, then.head(0), 0.0)
+    assert "the level of all test shots" in report_card.why_off(row, then, 0.04)
+    table = pd.DataFrame({"gap": [0.01, -0.3, 0.1], "gap_low": [-0.1, -0.4, 0.05], "gap_high": [0.1, -0.2, 0.2]})
+    assert report_card.worst_slices(table)["gap"].tolist() == [-0.3, 0.1]
 
 
 def test_the_current_window_is_the_latest_whole_days_of_the_test() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from pathlib import Path
 
@@ -12,8 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from simulated_shots import features, league
 
-from parivision import evaluation, training
-from parivision.models import CANDIDATES
+from parivision import calibration, evaluation, training
+from parivision.calibration import Calibrated
+from parivision.errors import ModelError
+from parivision.models import CANDIDATES, Calibration, Stack
+from parivision.models.stack import combine
 from parivision.training import Trained, Training
 
 QUICK = ("constant", "zone_rate", "logistic")
@@ -117,7 +121,58 @@ def test_the_simulated_league_needs_more_than_the_zone() -> None:
     split = evaluation.split_by_time(shots)
     result = training.train("review", features(20_000), shots, split, names=QUICK)
     assert result.chosen == "logistic"
-    assert len(result.reasons) == 2
+    assert sum("on the validation games: " in reason for reason in result.reasons) == 2
+    assert sum(reason.startswith("calibration of logistic") for reason in result.reasons) == 1
+
+
+def test_a_later_game_in_training_is_refused() -> None:
+    shots = league()
+    split = evaluation.split_by_time(shots)
+    future = np.flatnonzero(split.test)[-1]
+    leaked = split.train.copy()
+    leaked[future] = True
+    for later in (
+        dataclasses.replace(split, train=leaked),
+        dataclasses.replace(split, validation=leaked & ~split.train),
+    ):
+        with pytest.raises(ModelError, match=r"games up to .* would be trained on"):
+            training.train("pre_shot", features(), shots, later, names=("constant",))
+
+
+def test_the_stack_is_of_the_candidates_and_judged_on_games_that_its_weights_did_not_see() -> None:
+    shots = league(20_000)
+    split = evaluation.split_by_time(shots)
+    names = ("zone_rate", "logistic", "hierarchical", "stack")
+    result = training.train("pre_shot", features(20_000), shots, split, names=names)
+    assert list(result.candidates) == list(names)
+    stack = result.candidates["stack"]
+    assert isinstance(stack.model, Stack)
+    assert stack.model.members["logistic"] is result.candidates["logistic"].model
+    members = np.column_stack([result.candidates[m].validation for m in ("logistic", "hierarchical")])
+    seen = combine(members, stack.model.weights)
+    made = shots["made"].to_numpy(float)[split.validation]
+    own, fitted = (evaluation.log_losses(p, made).mean() for p in (stack.validation, seen))
+    assert own > fitted  # weights do best on the games that they were fitted on
+    alone = training.train("pre_shot", features(20_000), shots, split, names=("zone_rate", "logistic", "stack"))
+    assert "stack" not in alone.candidates
+    assert any("stack is left out: it needs two of" in reason for reason in alone.reasons)
+
+
+def test_calibration_is_applied_where_it_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    shots = league()
+    split = evaluation.split_by_time(shots)
+    line = Calibration(0.2, 0.8)
+
+    def keep(p: np.ndarray, made: object, games: object, seed: int) -> Calibrated:  # type: ignore[type-arg]
+        return Calibrated(line, line.apply(p), {"gain": 0.01, "gain_ci": [0.005, 0.015], "n": len(p)})
+
+    plain = trained()["pre_shot"].candidates
+    monkeypatch.setattr(calibration, "calibrate", keep)
+    found = training.train("pre_shot", features(), shots, split, names=QUICK).candidates
+    assert found["logistic"].test == pytest.approx(line.apply(plain["logistic"].test))
+    assert found["logistic"].validation == pytest.approx(line.apply(plain["logistic"].validation))
+    for ruler in ("constant", "zone_rate"):
+        assert np.array_equal(found[ruler].test, plain[ruler].test)
 
 
 def test_the_prediction_table_has_no_training_rows() -> None:
@@ -164,6 +219,10 @@ def test_record_keeps_every_candidate(tmp_path: Path, monkeypatch: pytest.Monkey
         record = training.record({"review": trained()["review"]}, shots, split, "virtual", tmp_path / "models")
         assert record["simulated"] is True
         assert set(record["runs"]) == {f"review.{name}" for name in QUICK}
+        assert record["split"]["fitted_to"] == f"{shots['game_date'][split.fitting].max():%Y-%m-%d}"
+        assert record["split"]["fitted_to"] < record["split"]["test_from"]
+        assert set(record["calibration"]) == {"review.logistic"}
+        assert record["calibration"]["review.logistic"].keys() >= {"kept", "gain", "gain_ci"}
         assert record["split"]["fitting"] + record["split"]["test"] == len(shots)
         client = Registry(data_dir=tmp_path).client
         for name in QUICK:
@@ -178,6 +237,7 @@ def test_record_keeps_every_candidate(tmp_path: Path, monkeypatch: pytest.Monkey
             assert kept.data.metrics["test_log_loss_ci_low"] == pytest.approx(scores["log_loss_ci"][0])
             assert kept.data.tags["sha256"] == run["sha256"]
             assert kept.data.tags["simulated"] == "true"
+            assert kept.data.params["half_life_days"] == str(training.WEIGHT_HALF_LIFE_DAYS)
             assert [f.path for f in client.list_artifacts(run["run_id"], "figures")] == ["figures/reliability.png"]
     finally:
         get_settings.cache_clear()

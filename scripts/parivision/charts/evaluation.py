@@ -186,7 +186,7 @@ def calibration_by_slice(
         names = [f"{name}: {plain(v)}" for name, v in zip(names, table["value"], strict=True)]
     fig = go.Figure(calibration_gap(table, names, horizontal=True))
     fig.add_vline(x=0, line={"color": MUTED, "width": 1})
-    fig.update_xaxes(title_text="observed minus predicted (pp)", nticks=6, tickangle=0)
+    fig.update_xaxes(title_text="observed − predicted (pp)", nticks=6, tickangle=0)
     fig.update_yaxes(range=[-0.6, len(table) - 0.4])
     return finish(
         fig,

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 import pandas as pd
@@ -109,7 +110,7 @@ class History:
             if about["columns"] != list(REVIEW_FEATURES) or set(FAMILIES) - set(groups["priors"]):
                 raise ValueError("it was made for other inputs than those of today")
             return cls(PriorState(groups["priors"], about["strengths"]), groups["rest"], int(about["last_day"]))
-        except (OSError, ValueError, KeyError) as error:
+        except (OSError, ValueError, KeyError, BadZipFile) as error:
             said = (str(error).splitlines() or [""])[0]
             raise ModelError(f"history {Path(path).name} cannot be used ({said[:100]}); build again") from None
 

@@ -71,6 +71,11 @@ class Model(ABC):
         self.settings: dict[str, Any] = {**self.DEFAULTS, **(settings or {})}
         self.calibration: Calibration | None = None
 
+    @classmethod
+    def unavailable(cls) -> str:
+        """Why this candidate cannot be fitted here, such as a library that is not installed; empty where it can."""
+        return ""
+
     @abstractmethod
     def fit(
         self,

@@ -16,6 +16,7 @@ from parivision.models.base import Calibration, FloatArray, Model, logit
 
 # A better shooter, a better team and a weaker defence never lower the prediction.
 RISING = ("_prior", "player_surface")
+_FEW = 1000  # shots that one thread predicts at once
 
 
 class Boosting(Model):
@@ -59,6 +60,7 @@ class Boosting(Model):
             feature_types=types,
             enable_categorical=True,
             base_margin=logit(features[LEAGUE_RATE].to_numpy(float)),
+            nthread=1 if len(features) < _FEW else None,
             **extra,
         )
 
@@ -97,6 +99,8 @@ class Boosting(Model):
         self.booster = booster[: self.rounds]
 
     def _predict(self, features: pd.DataFrame) -> FloatArray:
+        # Waking a second thread costs more than a few shots do, and on a busy machine many times more.
+        self.booster.set_param({"nthread": 1 if len(features) < _FEW else 0})
         probability: FloatArray = self.booster.predict(self._matrix(features)).astype(float)
         return probability
 

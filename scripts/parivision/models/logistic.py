@@ -50,6 +50,7 @@ class Logistic(JsonModel):
     )
     _REVIEW: ClassVar[tuple[str, ...]] = ("action_prior",)
     _ITERATIONS: ClassVar[int] = 50
+    _LONGEST_STEP: ClassVar[float] = 1.0  # in log-odds: a longer one can overshoot to where the curve is flat
     _TOLERANCE: ClassVar[float] = 1e-4  # on terms of standard deviation 1: a hundred thousandth of a probability
 
     def __init__(self, kind: str, seed: int = 0, settings: Mapping[str, Any] | None = None) -> None:
@@ -102,7 +103,7 @@ class Logistic(JsonModel):
         design /= self.scale.astype(np.float32)
         design = np.column_stack([np.ones(len(design), np.float32), design])
         ridge = np.full(design.shape[1], 1 / self.settings["C"])
-        ridge[0] = 0.0  # the level is free
+        ridge[0] = 1e-3  # the level is all but free
         offset, effect = _offset(features), np.zeros(design.shape[1])
         for _ in range(self._ITERATIONS):
             # In single precision: double would copy half a gigabyte at every step, and only the size of a step differs.
@@ -111,6 +112,7 @@ class Logistic(JsonModel):
             curvature = design * (weight * p * (1 - p)).astype(np.float32)[:, None]
             hessian = (curvature.T @ design).astype(float) + np.diag(ridge)
             step = np.linalg.solve(hessian, gradient)
+            step *= min(1.0, self._LONGEST_STEP / np.abs(step).max())
             effect += step
             if np.abs(step).max() < self._TOLERANCE:
                 break
