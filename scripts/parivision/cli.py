@@ -12,6 +12,7 @@ import click
 
 from parivision import __version__
 from parivision.errors import PariVisionError
+from parivision.model_commands import model as model_group
 from parivision.parameters import Parameters
 
 EXIT_ERROR = 1
@@ -66,6 +67,9 @@ cli.add_command(
         ],
     )
 )
+
+
+cli.add_command(model_group)
 
 
 @cli.command(context_settings={"ignore_unknown_options": True, "allow_extra_args": True}, add_help_option=True)

@@ -36,6 +36,17 @@ def listed(text: str) -> list[str]:
     return [part.strip() for part in text.split(",") if part.strip()]
 
 
+def _some_candidates(value: str) -> str:
+    known = ("constant", "zone_rate", "logistic", "hierarchical", "boosting", "neural", "stack")
+    for name in listed(value):
+        if name not in known:
+            raise ValueError(f"{name!r} is no candidate; there are {', '.join(known)}")
+    if "zone_rate" not in listed(value) or len(listed(value)) < 2:
+        raise ValueError("zone_rate, which others are held against, and at least one other are needed")
+    return value
+
+
+Candidates = Annotated[str, AfterValidator(_some_candidates)]
 Day = Annotated[str, AfterValidator(_a_day)]
 Seasons = Annotated[str, AfterValidator(_some_seasons)]
 Share = Annotated[float, Field(gt=0, lt=1)]
@@ -65,10 +76,18 @@ class Parameters(BaseModel):
     test_from: Day = Field("", description="first day of the test games, YYYY-MM-DD; chosen by test_share if empty")
     test_share: Share = Field(0.2, description="share of the shots, the latest, that the report is on")
     validation_share: Share = Field(0.1, description="share of the shots before the test that choose between models")
+    tuning: Literal["none", "quick", "full"] = Field(
+        "quick", description="search of settings before training: none, quick (seconds) or full (up to an hour)"
+    )
+    candidates: Candidates = Field(
+        "constant,zone_rate,logistic,hierarchical,boosting,stack",
+        description="models to train, by commas; neural needs torch",
+    )
+    min_attempts: int = Field(300, ge=1, description="attempts in a season before a player is ranked or advised")
     drift_significance: Share = Field(0.01, description="level at which a change counts as drift, after correction")
     drift_current_share: Share = Field(0.5, description="share of the test games, the latest, watched for drift")
     ece_limit: Share = Field(
-        0.02, description="a challenger less calibrated than this, and than the champion, stays out"
+        0.01, description="a challenger less calibrated than this, and than the champion, stays out"
     )
     data_dir: str = Field(".data", min_length=1, description="where a build keeps what it makes for itself")
     reports_dir: str = Field("reports", min_length=1, description="where a build writes its reports")

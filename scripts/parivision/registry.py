@@ -1,8 +1,14 @@
-"""MLflow's record of every candidate, and the champion: the one model of each kind that is to be used."""
+"""MLflow's record of every candidate, and of which version is the champion of each kind.
+
+A SQLite file under the data folder, or a server where settings name one. MLflow itself reads who we are to a server
+from `MLFLOW_TRACKING_USERNAME` and `MLFLOW_TRACKING_PASSWORD`, or from `MLFLOW_TRACKING_TOKEN`. What serves is the
+workspace's own copy (`champions`): no prediction waits for a server.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import re
 import tempfile
@@ -14,7 +20,6 @@ from pathlib import Path
 from typing import Any
 
 from parivision.errors import ModelError
-from parivision.models import Model, load_model
 from parivision.settings import get_settings
 
 EXPERIMENT = "parivision"
@@ -23,33 +28,53 @@ ALIAS = "champion"
 # MLflow retries for minutes by default; a build must say within 15 s that its server is down, or does not answer.
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "5")
+# Its progress bars and addresses have no place in a report or in a command's output.
+os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
 
 
 @dataclass(frozen=True)
-class Champion:
-    """The registered champion of one kind.
+class Registered:
+    """The version that MLflow names champion.
 
     Attributes
     ----------
     name, version : str
-        In the registry.
-    sha256 : str
-        Of the model file; nothing else is loaded.
-    path : Path
-        The file, local.
+        In MLflow.
+    sha256, file : str
+        Of the model file, as they were registered; empty where somebody else registered it.
+    run_id : str
+        Of the run that holds the file.
     tags : dict
-        What was registered with it: candidate, split, scores.
+        What was registered with it: candidate, split.
     """
 
     name: str
     version: str
     sha256: str
-    path: Path
+    file: str
+    run_id: str
     tags: dict[str, str]
 
-    def load(self) -> Model:
-        """The model, if its file is the registered one; ModelError otherwise."""
-        return load_model(self.path, self.sha256)
+
+@dataclass(frozen=True)
+class Run:
+    """One recorded candidate: `parameters` as text, `metrics`, `tags`, and the model's `file` and `sha256`."""
+
+    run_id: str
+    parameters: dict[str, str]
+    metrics: dict[str, float]
+    tags: dict[str, str]
+
+    @property
+    def file(self) -> str:
+        """Name of its model file, without any folder that a tag may claim."""
+        return Path(self.tags.get("file", "unnamed")).name
+
+    @property
+    def sha256(self) -> str:
+        """Of its model file; empty where it was not recorded by this package."""
+        return self.tags.get("sha256", "")
 
 
 def registered_name(kind: str, simulated: bool) -> str:
@@ -68,6 +93,7 @@ class Registry:
         settings = get_settings()
         folder = data_dir or settings.data_dir
         folder.mkdir(parents=True, exist_ok=True)
+        self._downloads = folder / "mlflow-downloads"
         self.tracking_uri = tracking_uri or settings.mlflow_tracking_uri or f"sqlite:///{folder.resolve()}/mlflow.db"
         self._artifacts = (folder / "mlflow-artifacts").resolve()
         with self._asked():
@@ -111,8 +137,8 @@ class Registry:
             self.client.set_terminated(run_id)
         return run_id
 
-    def champion(self, name: str) -> Champion | None:
-        """The champion registered under a name, or None where there is none yet.
+    def champion(self, name: str) -> Registered | None:
+        """The version that MLflow names champion, or None where there is none yet.
 
         Raises
         ------
@@ -125,20 +151,18 @@ class Registry:
             try:
                 version = self.client.get_model_version_by_alias(name, ALIAS)
             except MlflowException as error:
-                if error.error_code in {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}:
+                # Only these words: a server of another kind answers 404 too, and that is no empty registry.
+                if re.search(
+                    r"alias \S+ not found|Registered Model with name=\S+ not found", str(error), re.IGNORECASE
+                ):
                     return None
                 raise
             tags = dict(version.tags)
-            # A version that somebody else registered names no file of ours: it is a champion that does not load.
-            return Champion(
-                name=name,
-                version=str(version.version),
-                sha256=tags.get("sha256", ""),
-                path=self._file(version.run_id, Path(tags.get("file", "unnamed")).name),
-                tags=tags,
-            )
+            file = Path(tags.get("file", "unnamed")).name
+            found = (tags.get("sha256", ""), file, str(version.run_id or ""), tags)
+            return Registered(name, str(version.version), *found)
 
-    def promote(self, name: str, run_id: str, file: str, sha256: str, tags: dict[str, str]) -> Champion:
+    def promote(self, name: str, run_id: str, file: str, sha256: str, tags: dict[str, str]) -> Registered:
         """Register a run's model file as a new version, and make that version the champion.
 
         Raises
@@ -158,30 +182,85 @@ class Registry:
             version = self.client.create_model_version(
                 name, source=f"{artifact_uri}/model", run_id=run_id, tags={**tags, "sha256": sha256, "file": file}
             )
-            # The alias moves last: until then the old champion is the champion.
-            self.client.set_registered_model_alias(name, ALIAS, version.version)
+        # The alias moves last: until then the old champion is the champion.
+        self.point(name, str(version.version), sha256)
         champion = self.champion(name)
         if champion is None:
-            raise ModelError(f"{name} was registered in {self.tracking_uri}, but no champion can be read back")
+            raise ModelError(f"{name} was registered in {self.said_uri}, but no champion can be read back")
         return champion
 
-    def _experiment(self) -> str:
-        found = self.client.get_experiment_by_name(EXPERIMENT)
-        if found is not None:
-            return str(found.experiment_id)
-        local = self.tracking_uri.startswith("sqlite:")
-        return str(self.client.create_experiment(EXPERIMENT, str(self._artifacts) if local else None))
+    def point(self, name: str, version: str, sha256: str) -> None:
+        """Make a version the champion that exists already.
 
-    def _file(self, run_id: str | None, file: str) -> Path:
-        """The file of a run: where it lies if that is on this machine, else a copy under the data folder."""
-        if not run_id:
-            return self._artifacts / "no run" / file
-        kept_at = str(self.client.get_run(run_id).info.artifact_uri)
-        if "://" not in kept_at:
-            return Path(kept_at) / "model" / file
-        copies = self._artifacts.parent / "mlflow-downloads" / run_id
-        copies.mkdir(parents=True, exist_ok=True)
-        return Path(self.client.download_artifacts(run_id, f"model/{file}", str(copies)))
+        Raises
+        ------
+        ModelError
+            Where MLflow cannot be reached, or has no such version, or one of another file.
+        """
+        with self._asked():
+            found = self.client.get_model_version(name, version)
+            if dict(found.tags).get("sha256") != sha256:
+                raise ModelError(f"version {version} of {name} in MLflow at {self.said_uri} is another file")
+            self.client.set_registered_model_alias(name, ALIAS, version)
+
+    def run(self, run_id: str) -> Run:
+        """One recorded candidate; ModelError where there is no such run, or MLflow cannot be reached."""
+        with self._asked():
+            found = self.client.get_run(run_id)
+        return Run(run_id, dict(found.data.params), dict(found.data.metrics), dict(found.data.tags))
+
+    def note(self, run_id: str, metrics: dict[str, float], tags: dict[str, str]) -> None:
+        """Add figures and tags to a run, as the gate does; ModelError where MLflow cannot be reached."""
+        from mlflow.entities import Metric, RunTag
+
+        now_ms = int(time.time() * 1000)
+        with self._asked():
+            self.client.log_batch(
+                run_id,
+                metrics=[Metric(key, number, now_ms, 0) for key, number in metrics.items()],
+                tags=[RunTag(key, value) for key, value in tags.items()],
+            )
+
+    def model_file(self, run_id: str, file: str) -> Path:
+        """The model file of a run: where it lies if that is on this machine, else a copy under the data folder.
+
+        Raises
+        ------
+        ModelError
+            Where there is no such run, or MLflow cannot be reached. A file that is missing is for `load_model` to say.
+        """
+        with self._asked():
+            kept_at = str(self.client.get_run(run_id).info.artifact_uri)
+            if not re.match(r"[a-z][a-z0-9+.-]*:", kept_at):  # a plain path; mlflow-artifacts: and s3: are asked for
+                own = self._artifacts / run_id / "artifacts"  # also where the workspace was moved since
+                return (own if own.is_dir() else Path(kept_at)) / "model" / file
+            copies = self._downloads / run_id
+            copies.mkdir(parents=True, exist_ok=True)
+            return Path(self.client.download_artifacts(run_id, f"model/{file}", str(copies)))
+
+    def check(self) -> None:
+        """Ask for nothing in particular; ModelError, within 15 s, where MLflow does not answer."""
+        with self._asked():
+            self.client.search_experiments(max_results=1)
+
+    @property
+    def said_uri(self) -> str:
+        """The address without the secrets that it may hold."""
+        return _masked(self.tracking_uri)
+
+    def _experiment(self) -> str:
+        """The experiment that this workspace writes to, made where it does not exist."""
+        if not self.tracking_uri.startswith("sqlite:"):
+            return self._named_experiment(EXPERIMENT, None)
+        # MLflow keeps the folder of an experiment's files as an absolute path: after a move that is the old place.
+        found = self.client.get_experiment_by_name(EXPERIMENT)
+        own = found is None or Path(str(found.artifact_location)) == self._artifacts
+        place = hashlib.sha256(str(self._artifacts).encode()).hexdigest()[:8]
+        return self._named_experiment(EXPERIMENT if own else f"{EXPERIMENT}-{place}", str(self._artifacts))
+
+    def _named_experiment(self, name: str, folder: str | None) -> str:
+        found = self.client.get_experiment_by_name(name)
+        return str(found.experiment_id if found is not None else self.client.create_experiment(name, folder))
 
     @contextlib.contextmanager
     def _asked(self) -> Iterator[None]:
@@ -192,11 +271,25 @@ class Registry:
         try:
             yield
         except (MlflowException, SQLAlchemyError) as error:
-            said = (str(error).splitlines() or [type(error).__name__])[0]
-            advice = (
-                "Restore that file, or move it away to start a new registry"
-                if self.tracking_uri.startswith("sqlite:")
-                else "Check that the server runs, or unset PARIVISION_MLFLOW_TRACKING_URI"
-            )
-            text = f"MLflow at {self.tracking_uri} failed: {said[:300]}. {advice}"
-            raise ModelError(re.sub(r"://[^/@\s]*@", "://", text)) from None
+            said = _short(str(error)) or type(error).__name__
+            if "not found" in said or "Invalid value" in said:
+                advice = "`parivision mlflow` shows what there is"
+            elif self.tracking_uri.startswith("sqlite:"):
+                advice = "Restore that file, or move it away to start a new registry"
+            elif re.search(r"error code 40[13]|permission_denied|unauthenticated", said, re.IGNORECASE):
+                advice = "Set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN"
+            else:
+                advice = "Check that the server runs, or unset PARIVISION_MLFLOW_TRACKING_URI and MLFLOW_TRACKING_URI"
+            raise ModelError(_masked(f"MLflow at {self.tracking_uri} failed: {said}. {advice}")) from None
+
+
+def _masked(text: str) -> str:
+    return re.sub(r"://[^/@\s]*@", "://", text)
+
+
+def _short(said: str) -> str:
+    """The first line of an error, and of a connection that failed no more than how."""
+    for sign, how in (("refused", "the connection is refused"), ("timed out", "it does not answer in time")):
+        if "Max retries exceeded" in said and sign in said:
+            return how
+    return (said.splitlines() or [""])[0][:300].rstrip(".")

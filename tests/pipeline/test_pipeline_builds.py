@@ -15,8 +15,8 @@ from faults.projects import Workspace, notebooks_run
 pytestmark = pytest.mark.slow
 
 TASKS = [
-    "collect_shots", "clean_shots", "explore_shots", "build_features", "train_model", "evaluate_model",
-    "promote_model", "monitor_drift", "write_portal",
+    "collect_shots", "clean_shots", "explore_shots", "build_features", "tune_model", "train_model", "evaluate_model",
+    "explain_model", "rate_shooters", "promote_model", "monitor_drift", "write_portal",
 ]  # fmt: skip
 
 

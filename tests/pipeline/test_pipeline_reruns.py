@@ -19,10 +19,13 @@ from parivision.settings import get_settings
 pytestmark = pytest.mark.slow
 
 ALL = {
-    "collect_shots", "clean_shots", "explore_shots", "build_features", "train_model", "evaluate_model",
-    "promote_model", "monitor_drift", "write_portal",
+    "collect_shots", "clean_shots", "explore_shots", "build_features", "tune_model", "train_model", "evaluate_model",
+    "explain_model", "rate_shooters", "promote_model", "monitor_drift", "write_portal",
 }  # fmt: skip
-AFTER_TRAINING = {"train_model", "evaluate_model", "promote_model", "monitor_drift", "write_portal"}
+AFTER_TRAINING = {
+    "train_model", "evaluate_model", "explain_model", "rate_shooters", "promote_model", "monitor_drift", "write_portal",
+}  # fmt: skip
+AFTER_FEATURES = {"tune_model", *AFTER_TRAINING}
 
 
 @pytest.fixture(scope="module")
@@ -64,10 +67,10 @@ def _out_of_date(workspace: Workspace, **parameters: Any) -> set[str]:
         ("store/duckdb_store.py", ALL),
         ("etl.py", ALL),
         ("sources/archive.py", ALL),
-        ("features.py", ALL - {"collect_shots", "clean_shots"}),
-        ("charts/evaluation.py", {"explore_shots", *AFTER_TRAINING}),
-        ("charts/still.py", AFTER_TRAINING),
-        ("training.py", AFTER_TRAINING),
+        ("features/priors.py", ALL - {"collect_shots", "clean_shots"}),
+        ("charts/evaluation.py", {"explore_shots", *AFTER_FEATURES}),
+        ("charts/still.py", AFTER_FEATURES),
+        ("training.py", AFTER_FEATURES),
         ("registry.py", AFTER_TRAINING),
         ("report_card.py", {"evaluate_model", "monitor_drift", "write_portal"}),
         ("exploration.py", {"explore_shots", "write_portal"}),
@@ -118,7 +121,10 @@ def test_a_notebook_edited(notebook: str, expected: set[str], copy: Workspace) -
         ({"league_shots": 13_000}, ALL),
         ({"store": "duckdb"}, ALL - {"collect_shots"}),
         ({"sample_shots": 6_000}, ALL - {"collect_shots"}),
-        ({"test_share": 0.3}, AFTER_TRAINING),
+        ({"test_share": 0.3}, AFTER_FEATURES),
+        ({"tuning": "none"}, AFTER_FEATURES),
+        ({"candidates": "zone_rate,logistic"}, AFTER_TRAINING),
+        ({"min_attempts": 200}, {"rate_shooters", "write_portal"}),
         ({"drift_significance": 0.05}, {"monitor_drift", "write_portal"}),
         ({"ece_limit": 0.03}, {"promote_model", "write_portal"}),
     ],

@@ -1,7 +1,8 @@
-"""The gate: better beyond chance, or the champion stays."""
+"""Challengers of a build before the gate: what a decision changes, and what it leaves as it was."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,85 +12,15 @@ import pandas as pd
 import pytest
 from simulated_shots import features, league
 
-from parivision import evaluation, promotion, training
+from parivision import evaluation, gate, promotion, training
+from parivision.champions import Champions
 from parivision.errors import ModelError
-from parivision.promotion import decide
+from parivision.models import CANDIDATES, Model
 from parivision.registry import Registry, registered_name
 from parivision.settings import get_settings
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
 SEED = 7
-
-
-def world(seed: int, games: int = 80, shots: int = 25) -> tuple[Array, Array, Array]:
-    """True probabilities, results, games."""
-    rng = np.random.default_rng(seed)
-    p = np.clip(rng.beta(5, 5, games * shots), 0.05, 0.95)
-    return p, (rng.random(len(p)) < p).astype(float), np.repeat(np.arange(games), shots)
-
-
-def noisy(p: Array, amount: float, seed: int) -> Array:
-    logit = np.log(p / (1 - p)) + np.random.default_rng(seed).normal(0, amount, len(p))
-    return np.asarray(1 / (1 + np.exp(-logit)))
-
-
-def test_a_clearly_better_challenger_is_promoted_and_a_worse_one_is_not() -> None:
-    p, made, games = world(0, games=300)
-    worse = noisy(p, 0.5, 1)
-    base = np.full(len(p), 0.5)
-    better = decide(p, worse, base, made, games, ece_limit=0.05)
-    assert better.promoted
-    assert better.gain["gain_ci"][0] > 0
-    refused = decide(worse, p, base, made, games, ece_limit=0.05)
-    assert not refused.promoted
-    assert refused.gain["gain"] == -better.gain["gain"]
-    assert "not beyond its interval" in refused.reason
-    assert f"{refused.gain['gain']:.4f}" in refused.reason
-
-
-def test_without_a_champion_the_zone_rate_is_to_be_beaten() -> None:
-    p, made, games = world(0, games=300)
-    assert decide(p, None, np.full(len(p), 0.5), made, games, 0.05).promoted
-    refused = decide(np.full(len(p), 0.5), None, p, made, games, 0.05)
-    assert not refused.promoted
-    assert "the zone rate" in refused.reason
-
-
-def test_a_copy_of_the_champion_is_not_promoted() -> None:
-    p, made, games = world(0)
-    assert not decide(p, p, np.full(len(p), 0.5), made, games, 0.05).promoted
-
-
-def test_calibration_can_keep_a_sharper_challenger_out() -> None:
-    """Sharper than a champion that knows nothing but the level, and off by more than the limit."""
-    p, made, games = world(0, games=400)
-    sharp_and_off = np.clip(p + 0.04, 0.01, 0.99)
-    level = np.full(len(p), made.mean())
-    refused = decide(sharp_and_off, level, level, made, games, ece_limit=0.02)
-    assert refused.gain["gain_ci"][0] > 0
-    assert not refused.promoted
-    assert "calibration error" in refused.reason
-    assert decide(sharp_and_off, level, level, made, games, ece_limit=0.1).promoted
-    worse_still = np.clip(p + 0.15, 0.01, 0.99)  # over the limit, but no worse than what it replaces
-    assert decide(sharp_and_off, worse_still, level, made, games, ece_limit=0.02).promoted
-
-
-def test_noise_is_promoted_in_at_most_one_of_twenty_trials() -> None:
-    """Challengers that differ from the champion by chance alone, on new games each time."""
-    promoted = 0
-    for trial in range(200):
-        p, made, games = world(trial, games=60, shots=20)
-        champion, challenger = noisy(p, 0.2, 2 * trial + 1000), noisy(p, 0.2, 2 * trial + 1001)
-        promoted += decide(challenger, champion, p, made, games, ece_limit=0.5, seed=trial).promoted
-    assert promoted <= 10
-
-
-def test_noise_on_top_of_the_champion_is_hardly_ever_promoted() -> None:
-    promoted = 0
-    for trial in range(100):
-        p, made, games = world(trial, games=60, shots=20)
-        promoted += decide(noisy(p, 0.2, trial), p, p, made, games, ece_limit=0.5, seed=trial).promoted
-    assert promoted <= 2
 
 
 @pytest.fixture(scope="module")
@@ -114,18 +45,29 @@ def build(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
     get_settings.cache_clear()
 
 
-def challenge(build: dict[str, Any], candidate: str, simulated: bool) -> dict[str, Any]:
-    """The gate's decision on one candidate, under the champion of simulated or of real data."""
+def challenge(build: dict[str, Any], candidate: str, simulated: bool, name: str = "") -> dict[str, Any]:
+    """The gate's decision on one candidate, under the champion of simulated or of real data, or of another name."""
     claim = {**build["training"], "chosen": {"pre_shot": candidate}, "simulated": simulated}
-    return promotion.run(build["shots"], build["features"], build["predictions"], claim, ece_limit=0.05, seed=SEED)[
-        "pre_shot"
-    ]
+    tables = build["shots"], build["features"], build["predictions"]
+    if not name:
+        return promotion.run(*tables, claim, ece_limit=0.05, seed=SEED)["pre_shot"]
+    parts = promotion.Build(*tables, claim)
+    return promotion.challenge(name, parts.challenger("pre_shot"), parts, ece_limit=0.05, seed=SEED)
+
+
+def fresh_name(build: dict[str, Any], candidate: str) -> str:
+    """A name under which MLflow, and nothing else, holds a candidate as the champion."""
+    name = f"test-{len(list(Registry().client.search_registered_models()))}"
+    run = build["training"]["runs"][f"pre_shot.{candidate}"]
+    tags = {"candidate": candidate, "test_from": build["training"]["split"]["test_from"]}
+    Registry().promote(name, run["run_id"], run["file"], run["sha256"], tags)
+    return name
 
 
 def test_from_first_champion_to_refused_challengers(build: dict[str, Any]) -> None:
     first = challenge(build, "logistic", simulated=True)
     assert first["promoted"]
-    assert first["champion_version"] == "1"
+    assert first["champion_version"] == 1
     assert first["champion_sha256"] == build["training"]["runs"]["pre_shot.logistic"]["sha256"]
     assert first["champion_note"] == "there was no champion"
     assert promotion.verify("pre_shot", simulated=True) == first["champion_sha256"]
@@ -138,7 +80,7 @@ def test_from_first_champion_to_refused_challengers(build: dict[str, Any]) -> No
         refused = challenge(build, worse, simulated=True)
         assert not refused["promoted"]
         assert refused["gain_ci"][1] < 0
-        assert refused["champion_version"] == "1"
+        assert refused["champion_version"] == 1
         assert refused["champion_sha256"] == first["champion_sha256"]
         assert promotion.verify("pre_shot", simulated=True) == first["champion_sha256"]
 
@@ -152,28 +94,180 @@ def test_a_better_challenger_takes_the_place(build: dict[str, Any]) -> None:
     registry.promote(name, weak["run_id"], weak["file"], weak["sha256"], {})
     better = challenge(build, "logistic", simulated=False)
     assert better["promoted"]
-    assert better["champion_version"] == "2"
+    assert better["champion_version"] == 2
     assert better["champion_note"] == "version 1 was the champion"
     assert better["gain_ci"][0] > 0
 
 
-def test_a_champion_whose_file_was_altered_is_not_believed(build: dict[str, Any]) -> None:
-    registry = Registry()
-    name = registered_name("pre_shot", simulated=False)
+def test_a_refused_challenger_leaves_both_scores_and_the_interval(build: dict[str, Any]) -> None:
+    challenge(build, "logistic", simulated=True)
+    record = Champions().record(registered_name("pre_shot", simulated=True))
+    refused = challenge(build, "constant", simulated=True)
+    run = Registry().run(build["training"]["runs"]["pre_shot.constant"]["run_id"])
+    assert run.tags["gate"] == "refused"
+    assert run.tags["gate_reason"] == refused["reason"]
+    assert run.tags["gate_rival"] == refused["rival_sha256"] == refused["champion_sha256"]
+    scores = refused["challenger_scores"], refused["rival_scores"]
+    assert [run.metrics[f"gate_{w}_log_loss"] for w in ("challenger", "rival")] == [s["log_loss"] for s in scores]
+    assert [run.metrics[f"gate_gain_{end}"] for end in ("low", "high")] == refused["gain_ci"]
+    assert refused["gain"] == pytest.approx(scores[1]["log_loss"] - scores[0]["log_loss"])
+    assert len(refused["slices"]) > 10
+    assert Champions().record(registered_name("pre_shot", simulated=True)) == record
+    json.dumps(refused)
+
+
+def test_a_champion_that_only_mlflow_knows_is_taken_up(build: dict[str, Any]) -> None:
+    name = fresh_name(build, "zone_rate")
+    taken = challenge(build, "constant", simulated=True, name=name)
+    assert not taken["promoted"]
+    assert taken["champion_version"] == 1
+    assert Champions().record(name).events[0].action == "adopted"
+    assert Champions().serve(name, Registry()).note == ""
+
+
+def test_a_champion_whose_registered_file_was_altered_is_not_believed(build: dict[str, Any]) -> None:
+    name = fresh_name(build, "zone_rate")
     run = build["training"]["runs"]["pre_shot.zone_rate"]
-    champion = registry.promote(name, run["run_id"], run["file"], run["sha256"], {})
-    whole = champion.path.read_bytes()
+    path = Registry().model_file(run["run_id"], run["file"])
+    whole = path.read_bytes()
     try:
-        champion.path.write_bytes(whole[:-3])
-        with pytest.raises(ModelError, match="not the registered one"):
-            promotion.verify("pre_shot", simulated=False)
-        decision = challenge(build, "logistic", simulated=False)
+        path.write_bytes(whole[:-3])
+        decision = challenge(build, "logistic", simulated=True, name=name)
         assert decision["promoted"]  # held against the zone rate instead
         assert "not the registered one" in decision["champion_note"]
-        assert "the zone rate" in decision["reason"]
-        promotion.verify("pre_shot", simulated=False)
+        assert decision["rival"] == "the zone rate"
     finally:
-        champion.path.write_bytes(whole)
+        path.write_bytes(whole)
+
+
+def test_a_harmed_champion_is_replaced_by_the_one_before_it_as_rival(build: dict[str, Any]) -> None:
+    name = fresh_name(build, "constant")
+    assert challenge(build, "zone_rate", simulated=True, name=name)["promoted"]
+    champions = Champions()
+    harmed = champions.version(name, 2)
+    champions.path(harmed).write_bytes(b"{}")
+    with pytest.raises(ModelError, match="not the registered one"):
+        champions.load(harmed)
+    decision = challenge(build, "logistic", simulated=True, name=name)
+    assert decision["promoted"]
+    assert decision["rival_sha256"] == champions.version(name, 1).sha256
+    assert "version 2 is refused" in decision["champion_note"]
+
+
+def test_a_harmed_champion_that_is_built_again_is_whole_again(build: dict[str, Any]) -> None:
+    name = fresh_name(build, "logistic")
+    assert "byte for byte" in challenge(build, "logistic", simulated=True, name=name)["reason"]
+    champions = Champions()
+    champions.path(champions.version(name, 1)).write_bytes(b"{}")
+    again = challenge(build, "logistic", simulated=True, name=name)
+    assert "byte for byte" in again["reason"]
+    assert champions.serve(name).note == ""
+
+
+def test_a_champion_that_changes_meanwhile_is_not_run_over(
+    build: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = fresh_name(build, "constant")
+    assert challenge(build, "zone_rate", simulated=True, name=name)["promoted"]
+
+    def slowly(*args: Any, **kwargs: Any) -> gate.Decision:
+        Champions().rollback(name)
+        return gate.decide(*args, **kwargs)
+
+    monkeypatch.setattr("parivision.promotion.decide", slowly)
+    with pytest.raises(ModelError, match="changed while the challenger was scored"):
+        challenge(build, "logistic", simulated=True, name=name)
+    assert Champions().serve(name).champion.version == 1
+
+
+def test_force_is_recorded_as_such(build: dict[str, Any]) -> None:
+    name = fresh_name(build, "logistic")
+    parts = promotion.Build(build["shots"], build["features"], build["predictions"], build["training"])
+    forced = promotion.challenge(name, parts.challenger("pre_shot", "constant"), parts, 0.01, force="a drill")
+    assert forced["promoted"]
+    assert forced["forced"]
+    assert forced["gain_ci"][1] < 0
+    last = Champions().record(name).events[-1]
+    assert (last.action, last.version) == ("forced", 2)
+    assert "by force (a drill); the gate says: not beyond its interval" in last.reason
+    assert last.numbers["gain"] == forced["gain"]
+    champion, not_told = promotion.rollback(name)
+    assert (champion.version, not_told) == (1, "")
+    registered = Registry().champion(name)
+    assert registered is not None
+    assert registered.version == "1"
+
+
+@pytest.mark.parametrize("nonsense", [float("nan"), float("inf"), -0.1, 1.1])
+def test_what_is_no_probability_is_never_promoted(
+    build: dict[str, Any], monkeypatch: pytest.MonkeyPatch, nonsense: float
+) -> None:
+    """NaN compares false with everything, zero included."""
+    name = fresh_name(build, "constant")
+    sound = CANDIDATES["logistic"].predict
+
+    def sometimes(self: Model, inputs: pd.DataFrame) -> Array:
+        return np.where(np.arange(len(inputs)) == 7, nonsense, sound(self, inputs))
+
+    monkeypatch.setattr(CANDIDATES["logistic"], "predict", sometimes)
+    with pytest.raises(ModelError, match="the pre_shot logistic predicts what is no probability"):
+        challenge(build, "logistic", simulated=True, name=name)
+    assert Champions().serve(name).champion.version == 1
+
+
+def test_a_champion_that_cannot_score_todays_inputs_does_not_stop_a_build(
+    build: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = fresh_name(build, "constant")
+
+    def on_other_columns(self: Model, inputs: pd.DataFrame) -> Array:
+        return inputs["a column of last year"].to_numpy(float)
+
+    monkeypatch.setattr(CANDIDATES["constant"], "predict", on_other_columns)
+    decision = challenge(build, "logistic", simulated=True, name=name)
+    assert decision["promoted"]
+    assert decision["rival"] == "the zone rate"
+    assert "the champion is no rival" in decision["reason"]
+
+
+def test_champion_and_challenger_are_scored_on_games_later_than_both(build: dict[str, Any]) -> None:
+    """A champion that was fitted on some of today's test games must not be flattered by them."""
+    name = fresh_name(build, "constant")
+    days = np.sort(build["shots"]["game_date"].unique())
+    test_days = days[days >= np.datetime64(build["training"]["split"]["test_from"])]
+    everything = challenge(build, "zone_rate", simulated=True, name=name)
+    record = Champions().folder / name / "record.json"
+    text = record.read_text()
+
+    def fitted_until(day: Any) -> dict[str, Any]:
+        record.write_text(text.replace(build["training"]["split"]["test_from"], f"{pd.Timestamp(day):%Y-%m-%d}"))
+        return challenge(build, "logistic", simulated=True, name=name)
+
+    too_late = fitted_until(test_days[-1])
+    assert not too_late["promoted"]
+    assert "of the test games are later than all that the two were fitted on" in too_late["reason"]
+    later = fitted_until(test_days[len(test_days) // 4])
+    assert 10 <= later["games"] < everything["games"]
+
+
+@pytest.mark.parametrize("leak", ["fitted_to", "fitting", "test_from", "part"])
+def test_a_future_game_in_the_training_is_refused(build: dict[str, Any], leak: str) -> None:
+    """Whichever of the training's own words gives it away."""
+    split, predictions = dict(build["training"]["split"]), build["predictions"].copy()
+    before = Champions().record(registered_name("pre_shot", simulated=True))
+    if leak == "fitted_to":
+        split["fitted_to"] = split["test_from"]
+    elif leak == "fitting":
+        split["fitting"] += 1
+    elif leak == "test_from":
+        split["test_from"] = f"{build['shots']['game_date'].max():%Y-%m-%d}"
+    else:
+        predictions.loc[predictions.index[-1], "part"] = "validation"
+    spoilt = {**build, "predictions": predictions, "training": {**build["training"], "split": split}}
+    with pytest.raises(ModelError, match="the training saw games that it is scored on") as caught:
+        challenge(spoilt, "logistic", simulated=True)
+    assert "\n" not in str(caught.value)
+    assert Champions().record(registered_name("pre_shot", simulated=True)) == before
 
 
 def test_the_test_games_alone_decide(build: dict[str, Any]) -> None:

@@ -106,8 +106,7 @@ def _runs(made: FloatArray, new_group: npt.NDArray[np.bool_]) -> FloatArray:
     change[1:] |= made[1:] != made[:-1]
     position = np.arange(len(made))
     start = np.maximum.accumulate(np.where(change, position, 0))
-    runs: FloatArray = (position - start + 1.0) * np.where(made > 0, 1.0, -1.0)
-    return runs
+    return np.asarray((position - start + 1) * np.where(made > 0, 1.0, -1.0), dtype=float)
 
 
 def rest_of_history(a: Attempts) -> tuple[dict[str, FloatArray], dict[str, Ages]]:
