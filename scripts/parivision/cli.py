@@ -137,11 +137,22 @@ def benchmark_ingest(path: str, store: Literal["duckdb", "mongodb"]) -> None:
 @click.option("--test-from", required=True, help="first day of the test games, YYYY-MM-DD")
 @click.option("--json", "json_file", type=click.Path(dir_okay=False), help="also write the figures to this file")
 @click.option("--seed", default=7, show_default=True)
-def benchmark_model(path: str, test_from: str, json_file: str | None, seed: int) -> None:
-    """Train on all games before a day, test on all from it on."""
+@click.option("--tuning", type=click.Choice(["none", "quick", "full"]), default="quick", show_default=True)
+def benchmark_model(path: str, test_from: str, json_file: str | None, seed: int, tuning: str) -> None:
+    """Tune and train on all games before a day, test on all from it on."""
     from parivision.benchmarks import model
 
-    click.echo(model(",".join(_from_here(p) for p in path.split(",")), test_from, json_file, seed))
+    click.echo(model(",".join(_from_here(p) for p in path.split(",")), test_from, json_file, seed, tuning))
+
+
+@benchmark.command("scoring")
+@click.option("--shots", default=500_000, show_default=True, type=click.IntRange(1000), help="shots at once")
+@click.option("--repeats", default=1000, show_default=True, type=click.IntRange(10), help="single shots timed")
+def benchmark_scoring(shots: int, repeats: int) -> None:
+    """Time the last build's champions: many shots at once, and one shot with all that serving does for it."""
+    from parivision.benchmarks import scoring
+
+    click.echo(scoring(shots, repeats))
 
 
 def main() -> None:

@@ -121,8 +121,10 @@ def decide(
 
     It needs a log loss that is lower beyond the 95 % interval of a paired bootstrap over games, than the champion's
     or, where there is no champion, than the zone rate's; a calibration error within `ece_limit`, or no worse than
-    that of the one it replaces, or no larger than chance makes it for a perfectly calibrated model on so few shots;
-    and no slice of `groups` in which it is clearly worse (see `slice_losses`).
+    that of the champion that it replaces, or no larger than chance makes it for a perfectly calibrated model on so
+    few shots; and no slice of `groups` in which it is clearly worse (see `slice_losses`). A first champion replaces
+    nothing: its calibration error is reported and not held against it, since the log loss, in which it has to beat
+    the zone rate, already pays for calibration, and seven rates have next to no error to compare with.
     """
     rival, name = (baseline, "the zone rate") if champion is None else (champion, "the champion")
     own_p, rival_p, g = np.asarray(challenger, float), np.asarray(rival, float), np.asarray(games)
@@ -143,7 +145,8 @@ def decide(
     }
     low, high = gain["gain_ci"]
     # Asked only where it decides: it takes as long as all the rest.
-    by_chance = ece_by_chance(own_p, seed) if low > 0 and own > ece_limit and own > other else None
+    asked = champion is not None and low > 0 and own > ece_limit and own > other
+    by_chance = ece_by_chance(own_p, seed) if asked else None
     said = f"log loss lower than that of {name} by {gain['gain']:.4f} [{low:.4f}, {high:.4f}] on {gain['n']:,} shots"
     numbers["ece_by_chance"] = by_chance
     if count < MIN_GAMES:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -48,6 +49,8 @@ class Trained:
         Age at which a training shot counted half.
     calibrated : Calibrated, optional
         What calibration would do; None for the rulers and the stack, which is a calibration itself.
+    uncalibrated : array, shape (number of validation shots,), optional
+        `validation` before calibration: what a stack may learn from, since it has seen none of these results.
     """
 
     model: Model
@@ -58,6 +61,7 @@ class Trained:
     fit_seconds: float
     half_life_days: float = WEIGHT_HALF_LIFE_DAYS
     calibrated: Calibrated | None = None
+    uncalibrated: FloatArray | None = None
 
 
 @dataclass
@@ -135,6 +139,7 @@ def train(
         own = dict((settings or {}).get(name, {}))
         half_life_days = float(own.pop(HALF_LIFE, WEIGHT_HALF_LIFE_DAYS))
         calibrated: Calibrated | None = None
+        uncalibrated: FloatArray | None = None
         final: Model
         if name == Stack.name:
             members = [m for m in MEMBERS if m in result.candidates]
@@ -149,6 +154,7 @@ def train(
             final = CANDIDATES[name](kind, seed, first.refit_settings())
             final.fit(*_part(features, made, shots, split.fitting, half_life_days))
             if name not in _RULERS:
+                uncalibrated = validation
                 calibrated = calibration.calibrate(validation, held_out[1], held_games, seed)
                 validation, final.calibration = calibrated.validation, calibrated.calibration
                 result.reasons.append(calibrated.reason(name))
@@ -163,6 +169,7 @@ def train(
             fit_seconds=seconds,
             half_life_days=half_life_days,
             calibrated=calibrated,
+            uncalibrated=uncalibrated,
         )
     _choose(result, held_out[1], held_games, seed)
     return result
@@ -193,14 +200,18 @@ def _refuse_the_future(shots: pd.DataFrame, split: Split) -> None:
 def _stack(
     result: Training, members: list[str], made: FloatArray, games: npt.NDArray[Any], seed: int
 ) -> tuple[Stack, FloatArray]:
-    """A stack of the refitted members, and its cross-fitted predictions of the validation games."""
-    held = np.column_stack([result.candidates[m].validation for m in members])
+    """A stack of the refitted members, before calibration, and its cross-fitted predictions of the validation games."""
+    trained = [result.candidates[m] for m in members]
+    held = np.column_stack([t.validation if t.uncalibrated is None else t.uncalibrated for t in trained])
 
     def fit(predictions: FloatArray, results: FloatArray) -> calibration.Predictor:
         weights = fit_weights(predictions, results)
         return lambda p: combine(p, weights)
 
-    stack = Stack.of([result.candidates[m].model for m in members], fit_weights(held, made))
+    plain = [copy.copy(t.model) for t in trained]
+    for model in plain:
+        model.calibration = None
+    stack = Stack.of(plain, fit_weights(held, made))
     return stack, calibration.cross_fitted(fit, held, made, games, seed)
 
 

@@ -48,7 +48,7 @@ def test_groups_of_well_known_features() -> None:
         "player_residual_in_game": explanation.RUN,
         "field_goal_margin": "game context",
         "team_rest_days": "rest and season",
-        "action": "label",
+        "action_family": "label",
         "spin_rate": explanation.OTHER,
     }
     assert {name: explanation.group_of(name) for name in groups} == groups

@@ -50,7 +50,7 @@ def test_columns_types_and_rows() -> None:
     shots = league().sample(frac=1, random_state=1)
     table = build_features(shots)
     assert tuple(table) == (*REVIEW_FEATURES, *CONTEXT, *IDENTITY)
-    assert set(REVIEW_FEATURES) - set(PRE_SHOT_FEATURES) == {"action", "action_prior"}
+    assert set(REVIEW_FEATURES) - set(PRE_SHOT_FEATURES) == {"action_family", "action_prior"}
     assert (table[list(REVIEW_FEATURES)].dtypes == np.float32).all()
     assert table["player_id"].tolist() == shots["player_id"].tolist()  # whole numbers, beyond what float32 can hold
     assert table.index.equals(shots.index)
@@ -64,7 +64,15 @@ def test_no_shots_have_no_inputs() -> None:
 
 def test_what_no_input_may_be_missing() -> None:
     """Missing is for what does not exist: a place that nobody measured, an attempt before the first."""
-    may = {"distance_ft", "x_ft", "y_ft", "angle_from_straight_deg", "position", "action", "seconds_since_attempt"}
+    may = {
+        "distance_ft",
+        "x_ft",
+        "y_ft",
+        "angle_from_straight_deg",
+        "position",
+        "action_family",
+        "seconds_since_attempt",
+    }
     may |= {"previous_made", "previous_own", "seconds_since_own_miss"}
     may |= {"player_rest_days", "team_rest_days", "opponent_rest_days"}
     table = features()
@@ -74,8 +82,8 @@ def test_what_no_input_may_be_missing() -> None:
 def test_action_is_known_to_the_review_model_alone() -> None:
     shots = league()
     relabelled = shots.assign(action_type="Slam Dunk Shot")
-    assert same(features(), build_features(relabelled)) == ["action", "action_prior"]
-    assert not {"action", "action_prior"} & set(inputs.FEATURES["pre_shot"])
+    assert same(features(), build_features(relabelled)) == ["action_family", "action_prior"]
+    assert not {"action_family", "action_prior"} & set(inputs.FEATURES["pre_shot"])
 
 
 def test_the_result_of_the_shot_itself_is_no_input() -> None:

@@ -7,6 +7,9 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import example, given
+from hypothesis import settings as drawing
+from hypothesis import strategies as st
 from simulated_shots import features, league
 
 from parivision import evaluation
@@ -107,3 +110,25 @@ def test_damaged_effects_are_refused() -> None:
     described["effects"] = {}
     with pytest.raises(ValueError, match="other effects"):
         Hierarchical("pre_shot").load(json.dumps(described).encode())
+
+
+@drawing(max_examples=30, deadline=None)
+@given(
+    seed=st.integers(0, 10**6),
+    shots=st.integers(2, 300),
+    league_rate=st.floats(1e-4, 0.99),
+    make_rate=st.sampled_from([0.0, 0.1, 0.5, 0.9, 1.0]),
+)
+@example(seed=29, shots=223, league_rate=0.19, make_rate=1.0)
+def test_few_shots_that_contradict_the_league_are_learned_without_certainty(
+    seed: int, shots: int, league_rate: float, make_rate: float
+) -> None:
+    rng = np.random.default_rng(seed)
+    table = features(SHOTS)
+    heaves = table.iloc[rng.integers(0, len(table), shots)].assign(league_rate=league_rate, zone=6.0)
+    made = (rng.random(shots) < make_rate).astype(float)
+    model = fitted(heaves, made)
+    p = model.predict(heaves)
+    assert ((p > 1e-9) & (p < 1 - 1e-9)).all()
+    assert p.mean() == pytest.approx(made.mean(), abs=0.01)
+    assert model.slope == pytest.approx(1, abs=1)  # the fixed part's ridge is not undone

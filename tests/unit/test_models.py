@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import functools
 import json
 import pickle
 import re
@@ -11,10 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
-import pandas as pd
 import pytest
-from hypothesis import given
+from fitted_models import SHOTS, copy_of, fitted, fitting
+from hypothesis import example, given
 from hypothesis import settings as drawing
 from hypothesis import strategies as st
 from simulated_shots import features, league
@@ -22,61 +20,21 @@ from simulated_shots import features, league
 import parivision
 from parivision import court, evaluation, models
 from parivision.errors import ModelError, PariVisionError
-from parivision.features import FEATURES, LEAGUE_RATE
+from parivision.features import LEAGUE_RATE
 from parivision.models import (
     CANDIDATES,
     KINDS,
     Boosting,
     Calibration,
     Logistic,
-    Model,
     load_model,
     save_model,
     sha256,
 )
-from parivision.models.base import logit, sigmoid
+from parivision.models.base import logit
 
-FloatArray = npt.NDArray[np.float64]
-SHOTS = 20_000
 ALL = [(kind, name) for kind in KINDS for name in CANDIDATES]
 LEARNERS = [name for name in CANDIDATES if name not in ("constant", "zone_rate")]
-# What each needs where no validation games say when to stop, and what keeps it quick.
-SETTINGS: dict[str, dict[str, Any]] = {
-    "boosting": {"rounds": 40},
-    "neural": {"epochs": 1},
-    "stack": {
-        "members": ["logistic", "boosting"],
-        "of_members": {"boosting": {"rounds": 10}},
-        "weights": [0.0, 0.5, 0.5],
-    },
-}
-
-
-def fitting() -> tuple[evaluation.Split, pd.DataFrame, FloatArray]:
-    shots = league(SHOTS)
-    return evaluation.split_by_time(shots), features(SHOTS), shots["made"].to_numpy(float)
-
-
-@functools.cache
-def _fitted(kind: str, name: str) -> Model:
-    split, table, made = fitting()
-    model = CANDIDATES[name](kind, 1, SETTINGS.get(name))
-    model.fit(table[split.fitting], made[split.fitting], np.ones(int(split.fitting.sum())))
-    return model
-
-
-def fitted(kind: str, name: str) -> Model:
-    """Each candidate, fitted once on the simulated league; skips the test where it cannot be fitted here."""
-    if why_not := CANDIDATES[name].unavailable():
-        pytest.skip(f"{name}: {why_not}")
-    return _fitted(kind, name)
-
-
-def copy_of(model: Model) -> Model:
-    """The same model, free to be changed."""
-    other = type(model)(model.kind)
-    other.load(model.dump())
-    return other
 
 
 @pytest.mark.parametrize(("kind", "name"), ALL)
@@ -272,57 +230,6 @@ def test_a_disk_that_is_full_is_one_clear_line(tmp_path: Path, monkeypatch: pyte
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_boosting_depends_on_its_seed_alone() -> None:
-    split, table, made = fitting()
-    rows = np.flatnonzero(split.train)[:4000]
-
-    def dump(seed: int) -> bytes:
-        model = Boosting("pre_shot", seed=seed, settings={"rounds": 5})
-        model.fit(table.iloc[rows], made[rows], np.ones(len(rows)))
-        return model.dump()
-
-    assert dump(3) == dump(3)
-    assert dump(3) != dump(4)
-
-
-def test_boosting_stops_early_and_keeps_the_best_trees() -> None:
-    split, table, made = fitting()
-    rows = np.flatnonzero(split.train)[:4000]
-    train, held_out = (
-        (table.iloc[rows], made[rows], np.ones(len(rows))),
-        (table[split.validation], made[split.validation]),
-    )
-    model = Boosting("pre_shot")
-    model.fit(*train, validation=held_out)
-    assert model.rounds is not None
-    assert 1 <= model.rounds < 600
-    assert model.booster.num_boosted_rounds() == model.parameters()["rounds"] == model.rounds
-
-    def loss(rounds: int) -> float:
-        again = Boosting("pre_shot", settings={"rounds": rounds})
-        again.fit(*train)
-        return float(evaluation.log_losses(again.predict(held_out[0]), held_out[1]).mean())
-
-    own = float(evaluation.log_losses(model.predict(held_out[0]), held_out[1]).mean())
-    assert own == loss(model.rounds)
-    assert own <= loss(model.rounds + 15)
-
-
-def test_boosting_without_an_end_is_refused() -> None:
-    with pytest.raises(ModelError, match="number of rounds"):
-        Boosting("pre_shot").fit(features(), np.zeros(1), np.zeros(1))
-
-
-def test_importance_is_a_share_of_every_input() -> None:
-    model = fitted("review", "boosting")
-    assert isinstance(model, Boosting)
-    importance = model.importance()
-    assert importance.sum() == pytest.approx(1)
-    assert set(importance.index) == set(model.columns)
-    assert importance.is_monotonic_decreasing
-    assert importance.index[0] in {"action", "action_prior"}  # the label tells what came of it
-
-
 @pytest.mark.parametrize("name", LEARNERS)
 def test_each_candidate_earns_its_complexity_on_later_games(name: str) -> None:
     split, table, made = fitting()
@@ -343,11 +250,12 @@ def test_the_pre_shot_model_does_not_see_the_label(name: str) -> None:
     relabelled = table.assign(action=3.0, action_prior=0.3)
     model = fitted("pre_shot", name)
     assert np.array_equal(model.predict(table), model.predict(relabelled))
-    assert np.array_equal(model.predict(table), model.predict(table.drop(columns=["action", "action_prior"])))
+    assert np.array_equal(model.predict(table), model.predict(table.drop(columns=["action_family", "action_prior"])))
     review = fitted("review", name)
     assert np.array_equal(review.predict(table), review.predict(relabelled)) == (name not in LEARNERS)
 
 
+@pytest.mark.filterwarnings("ignore:.*Empty dataset")
 @pytest.mark.parametrize(("kind", "name"), ALL)
 def test_a_shot_gets_the_same_alone_and_in_any_company(kind: str, name: str) -> None:
     """Nothing of a prediction is taken from the other rows that happen to be predicted with it."""
@@ -390,151 +298,6 @@ def test_a_shot_of_unknown_place_gets_the_typical_distance_of_its_zone() -> None
     assert model.predict(unknown) == pytest.approx(model.predict(placed), rel=1e-6)
 
 
-def trees(kind: str) -> Boosting:
-    model = fitted(kind, "boosting")
-    assert isinstance(model, Boosting)
-    return model
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_contributions_add_up_to_the_log_odds(kind: str) -> None:
-    _, table, _ = fitting()
-    model = copy_of(trees(kind))
-    assert isinstance(model, Boosting)
-    log_odds = logit(model.predict(table))
-    model.calibration = Calibration(0.3, 0.7)  # they are of the trees, before it
-    parts, start = model.contributions(table)
-    assert tuple(parts.columns) == FEATURES[kind]
-    assert parts.index.equals(table.index)
-    assert np.abs(parts.sum(axis=1) + start - log_odds).max() < 1e-5
-    offset = logit(table[LEAGUE_RATE])
-    assert np.abs(parts[LEAGUE_RATE] - (offset - offset.mean())).max() < 1e-5
-    assert (parts[model.importance().index[0]].abs() > 0.01).any()
-    unused = model.importance().loc[lambda share: share == 0].index
-    assert (parts[unused] == 0).all(axis=None)
-    one, alone = model.contributions(table.iloc[[5]])
-    assert one[LEAGUE_RATE].item() == 0  # one shot is its own mean
-    assert one.sum(axis=1).item() + alone == pytest.approx(log_odds[5], abs=1e-5)
-
-
-def test_contributions_are_shapley_values(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Against the definition: the mean gain of an input over all orders, on one tree of two inputs."""
-    _, table, made = fitting()
-    table = table.assign(**{LEAGUE_RATE: 0.5})
-    own = {"rounds": 1, "max_depth": 2, "colsample_bytree": 1.0, "subsample": 1.0, "eta": 1.0}
-    model = Boosting("pre_shot", settings=own)
-    model.columns = ["distance_ft", "player_attempts_in_game"]
-    table = table[table["distance_ft"].notna()]
-    made = made[table.index]
-    model.fit(table, made, np.ones(len(table)))
-    monkeypatch.setitem(models.boosting.FEATURES, "pre_shot", (*model.columns, LEAGUE_RATE))
-    parts, start = model.contributions(table)
-    nodes = model.booster.trees_to_dataframe().set_index("ID")
-
-    def value(node: str, shot: pd.Series[Any], known: set[str]) -> float:
-        """Mean of the tree over its training shots that agree with what is known of this one."""
-        at = nodes.loc[node]
-        if at["Feature"] == "Leaf":
-            return float(at["Gain"])
-        ways = [at["Yes"], at["No"]]
-        if at["Feature"] in known:
-            return value(ways[int(shot[at["Feature"]] >= at["Split"])], shot, known)
-        share = nodes.loc[ways, "Cover"].to_numpy(float)
-        return float(np.average([value(way, shot, known) for way in ways], weights=share))
-
-    one, other = model.columns
-    for row in (0, 40, 1234, len(table) - 1):
-        shot = table.iloc[row].astype(np.float32)
-        none, first, second, both = (value("0-0", shot, k) for k in (set(), {one}, {other}, {one, other}))
-        assert start == pytest.approx(none, abs=1e-5)
-        assert parts[one].iloc[row] == pytest.approx((first - none + both - second) / 2, abs=1e-5)
-        assert parts[other].iloc[row] == pytest.approx((second - none + both - first) / 2, abs=1e-5)
-    assert parts[one].abs().max() > 0.05
-
-
-def test_contributions_that_do_not_add_up_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    _, table, _ = fitting()
-    model = copy_of(trees("pre_shot"))
-    assert isinstance(model, Boosting)
-    real = model.booster.predict
-
-    def without_offset(matrix: Any, **options: Any) -> Any:
-        found = real(matrix, **options)
-        found[:, -1] = found[:, -1].mean()
-        return found
-
-    monkeypatch.setattr(model.booster, "predict", without_offset)
-    with pytest.raises(ModelError, match="do not add up"):
-        model.contributions(table)
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_the_leagues_rate_is_where_the_trees_start_and_none_of_their_inputs(kind: str) -> None:
-    model = trees(kind)
-    assert LEAGUE_RATE not in model.booster.feature_names
-    assert set(model.booster.feature_names) == set(FEATURES[kind]) - {LEAGUE_RATE}
-
-
-@drawing(max_examples=20, deadline=None)
-@given(kind=st.sampled_from(KINDS), shift=st.floats(-2, 2))
-def test_a_shift_of_the_league_passes_through(kind: str, shift: float) -> None:
-    """In log-odds: the trees pass it on exactly, the regression times 1 + a coefficient that is its own."""
-    table = features(SHOTS).iloc[:2000]
-    moved = table.assign(**{LEAGUE_RATE: sigmoid(logit(table[LEAGUE_RATE]) + shift)})
-    boosted, regression = trees(kind), fitted(kind, "logistic")
-    assert isinstance(regression, Logistic)
-    passed = logit(boosted.predict(moved)) - logit(boosted.predict(table))
-    assert np.abs(passed - shift).max() < 2e-5  # single precision, where a probability is near 1
-    offset_term = len(regression._KNOTS_FT) + len(court.ZONES)
-    own = regression.coefficients[offset_term] / regression.scale[offset_term]
-    assert abs(own) < 0.5
-    passed = logit(regression.predict(moved)) - logit(regression.predict(table))
-    assert np.abs(passed - (1 + own) * shift).max() < 1e-5
-
-
-def rising(kind: str) -> list[str]:
-    return [name for name in FEATURES[kind] if name.endswith("_prior") or name == "player_surface"]
-
-
-@functools.cache
-def contrary(kind: str, constrained: bool) -> Boosting:
-    """Trees on results that say the opposite of basketball: the better shooter and the weaker defence, the fewer makes."""
-    table = features(SHOTS)
-    ranks = table[rising(kind)].rank(pct=True).mean(axis=1).to_numpy(float)
-    made = (np.random.default_rng(2).random(len(table)) > ranks).astype(float)
-    model = Boosting(kind, settings={"rounds": 20})
-    with pytest.MonkeyPatch.context() as patch:
-        if not constrained:
-            patch.setattr(models.boosting, "RISING", ("no such ending",))
-        model.fit(table, made, np.ones(len(table)))
-    return model
-
-
-def rise(model: Boosting, name: str, amount: float) -> FloatArray:
-    """How far the log-odds of some shots go up with one input."""
-    table = features(SHOTS).iloc[::40]
-    one, other = (logit(model.predict(t)) for t in (table, table.assign(**{name: table[name] + amount})))
-    return other - one
-
-
-@drawing(max_examples=60, deadline=None)
-@given(data=st.data(), kind=st.sampled_from(KINDS), amount=st.floats(0, 0.5))
-def test_better_shooters_and_weaker_defences_never_lower_the_prediction(
-    data: st.DataObject, kind: str, amount: float
-) -> None:
-    name = data.draw(st.sampled_from(rising(kind)))
-    for model in (trees(kind), contrary(kind, constrained=True)):
-        assert rise(model, name, amount).min() > -1e-5
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_without_the_constraint_contrary_results_would_lower_it(kind: str) -> None:
-    assert {"player_prior", "opponent_skill_prior", "player_surface"} <= set(rising(kind))
-    free = [rise(contrary(kind, constrained=False), name, 0.1).min() for name in rising(kind)]
-    assert min(free) < -0.1  # so it would have been seen
-    assert max(rise(trees(kind), name, 0.1).max() for name in rising(kind)) > 0.05
-
-
 @drawing(max_examples=40, deadline=None)
 @given(
     seed=st.integers(0, 10**6),
@@ -543,6 +306,8 @@ def test_without_the_constraint_contrary_results_would_lower_it(kind: str) -> No
     make_rate=st.sampled_from([0.0, 0.1, 0.5, 0.9, 1.0]),
     weight=st.sampled_from([0.1, 1.0, 20.0]),
 )
+@example(seed=1, shots=292, league_rate=0.0625, make_rate=0.1, weight=1.0)  # unbounded steps swing to and fro here
+@example(seed=1, shots=30, league_rate=0.02, make_rate=0.9, weight=1.0)
 def test_the_regression_converges_on_results_that_contradict_where_it_starts(
     seed: int, shots: int, league_rate: float, make_rate: float, weight: float
 ) -> None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import pytest
 from hypothesis import given, settings
@@ -20,6 +22,7 @@ from parivision.models import CANDIDATES, Calibration, Stack
 from parivision.models.stack import combine
 from parivision.training import Trained, Training
 
+FloatArray = npt.NDArray[np.float64]
 QUICK = ("constant", "zone_rate", "logistic")
 
 
@@ -47,15 +50,51 @@ def test_unknown_kinds_and_candidates_are_refused() -> None:
         training.train("pre_shot", features(), shots, split, names=("forest",))
 
 
-def test_predictions_of_the_validation_come_from_a_model_that_did_not_see_it() -> None:
+def leave_alone(p: FloatArray, made: FloatArray, games: object, seed: int) -> Calibrated:
+    return Calibrated(None, p, {"gain": 0.0, "gain_ci": [-0.01, 0.01], "n": len(p)})
+
+
+def test_predictions_of_the_validation_come_from_a_model_that_did_not_see_it(monkeypatch: pytest.MonkeyPatch) -> None:
     """Reversing the validation's results must not move its own predictions, and must move those of the test."""
     shots = league()
     split = evaluation.split_by_time(shots)
     reversed_results = shots.assign(made=shots["made"] ^ split.validation)
-    one = trained()["pre_shot"].candidates["logistic"]
-    other = training.train("pre_shot", features(), reversed_results, split, names=QUICK).candidates["logistic"]
-    assert np.array_equal(one.validation, other.validation)
-    assert not np.array_equal(one.test, other.test)
+    monkeypatch.setattr(calibration, "calibrate", leave_alone)  # it looks at these results, by halves of the games
+    names = (*QUICK, "hierarchical")
+    one, other = (
+        training.train("pre_shot", features(), results, split, names=names).candidates
+        for results in (shots, reversed_results)
+    )
+    for name in names:
+        assert np.array_equal(one[name].validation, other[name].validation), name
+        assert not np.array_equal(one[name].test, other[name].test), name
+
+
+def cross_fitted_always(p: FloatArray, made: FloatArray, games: FloatArray, seed: int) -> Calibrated:
+    corrected = calibration.cross_fitted(lambda q, y: calibration.fit_line(q, y).apply, p, made, games, seed)
+    return dataclasses.replace(leave_alone(p, made, games, seed), validation=corrected)
+
+
+@pytest.mark.parametrize(
+    ("calibrate", "judged"), [(cross_fitted_always, ("logistic", "hierarchical")), (leave_alone, ("stack",))]
+)
+def test_a_half_of_the_validation_is_not_predicted_from_its_own_results(
+    calibrate: Callable[..., Calibrated], judged: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Reversing the results of one half's games moves the corrected predictions of the other half alone."""
+    shots = league()
+    split = evaluation.split_by_time(shots)
+    half = calibration.halves(shots["game_id"].to_numpy()[split.validation], 0)
+    turned = split.validation.copy()
+    turned[split.validation] = half
+    monkeypatch.setattr(calibration, "calibrate", calibrate)
+    one, other = (
+        training.train("pre_shot", features(), results, split, names=("logistic", "hierarchical", "stack")).candidates
+        for results in (shots, shots.assign(made=shots["made"] ^ turned))
+    )
+    for name in judged:
+        assert np.array_equal(one[name].validation[half], other[name].validation[half]), name
+        assert not np.array_equal(one[name].validation[~half], other[name].validation[~half]), name
 
 
 def test_results_of_the_test_games_move_nothing_but_the_scores() -> None:

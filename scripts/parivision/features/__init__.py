@@ -13,6 +13,7 @@ in `priors.FAMILIES`.
 from parivision.features.attempts import Attempts, attempts, elapsed_seconds
 from parivision.features.build import History, as_table, build_features, features_and_history, future_leaks
 from parivision.features.columns import (
+    ACTION_FAMILIES,
     ACTIONS,
     CATEGORICAL,
     CONTEXT,
@@ -22,11 +23,13 @@ from parivision.features.columns import (
     PRE_SHOT_FEATURES,
     REVIEW_FEATURES,
     SKILLS,
+    family_of,
 )
 from parivision.features.past import past_sums
 
 __all__ = [
     "ACTIONS",
+    "ACTION_FAMILIES",
     "CATEGORICAL",
     "CONTEXT",
     "FEATURES",
@@ -41,6 +44,7 @@ __all__ = [
     "attempts",
     "build_features",
     "elapsed_seconds",
+    "family_of",
     "features_and_history",
     "future_leaks",
     "past_sums",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
@@ -10,16 +11,19 @@ import numpy.typing as npt
 import pandas as pd
 
 from parivision import court
-from parivision.features.columns import ACTIONS, SKILLS
+from parivision.features.columns import ACTION_FAMILIES, ACTIONS, SKILLS, family_of
 from parivision.features.past import FloatArray, IntArray, day_number
 from parivision.shots import OVERTIME_SECONDS, PERIOD_SECONDS, REGULATION_PERIODS, place_known
 
 SKILL_NAMES = ("rim", "short", "mid", "three", "heave")
 _SKILL_OF_ZONE = np.array([SKILL_NAMES.index(SKILLS[zone]) for zone in court.ZONES])
 _ZONE_NUMBER = {zone: number for number, zone in enumerate(court.ZONES)}
+# Of each label, and of one that is not among them.
+_FAMILY_OF_ACTION = np.array([*(ACTION_FAMILIES.index(family_of(action)) for action in ACTIONS), np.nan])
 _ACTION_NUMBER = {action: number for number, action in enumerate(ACTIONS)}
 _POSITION_NUMBER = {"G": 0, "F": 1, "C": 2}
 NO_POSITION = 3
+_FEW = 1000  # shots
 
 
 @dataclass(frozen=True)
@@ -55,6 +59,12 @@ class Attempts:
         skills: IntArray = _SKILL_OF_ZONE[self.zone]
         return skills
 
+    @property
+    def action_family(self) -> FloatArray:
+        """Number in ACTION_FAMILIES; missing where the action is."""
+        families: FloatArray = _FAMILY_OF_ACTION[np.nan_to_num(self.action, nan=len(ACTIONS)).astype(np.int64)]
+        return families
+
     def take(self, rows: Any) -> Attempts:
         """These rows only."""
         return replace(self, **{f.name: getattr(self, f.name)[rows] for f in fields(self)})
@@ -71,14 +81,14 @@ def attempts(shots: pd.DataFrame) -> Attempts:
         team=team_code(shots["team"]),
         opponent=team_code(shots["opponent"]),
         home=shots["home"].to_numpy(bool),
-        position=np.asarray(shots["position"].map(_POSITION_NUMBER).fillna(NO_POSITION), dtype=np.int64),
+        position=_numbers(shots["position"], _POSITION_NUMBER, NO_POSITION).astype(np.int64),
         period=shots["period"].to_numpy("int64"),
         seconds_left=shots["period_seconds_left"].to_numpy(float),
         x_ft=shots["x_ft"].to_numpy(float),
         y_ft=shots["y_ft"].to_numpy(float),
         distance_ft=shots["distance_ft"].to_numpy(float),
         angle_deg=shots["angle_deg"].to_numpy(float),
-        zone=np.asarray(shots["zone"].map(_ZONE_NUMBER), dtype=np.int64),
+        zone=_numbers(shots["zone"], _ZONE_NUMBER).astype(np.int64),
         value=shots["shot_value"].to_numpy("int64"),
         place_known=known.to_numpy(bool),
         action=action_number(shots["action_type"]),
@@ -89,12 +99,20 @@ def attempts(shots: pd.DataFrame) -> Attempts:
 def team_code(team: pd.Series[Any]) -> IntArray:
     """A team's letters as one number, the same in every table: digits of base 27."""
     codes = {name: sum((ord(c) - 64) * 27**i for i, c in enumerate(reversed(name))) for name in team.unique()}
-    return np.asarray(team.map(codes), dtype=np.int64)
+    return _numbers(team, codes).astype(np.int64)
 
 
 def action_number(action_type: pd.Series[Any]) -> FloatArray:
     """The scorer's labels as numbers in ACTIONS; missing where the label is not among them."""
-    return np.asarray(action_type.astype(str).str.lower().map(_ACTION_NUMBER), dtype=float)
+    numbers = {label: _ACTION_NUMBER.get(str(label).lower(), np.nan) for label in action_type.unique()}
+    return _numbers(action_type, numbers)
+
+
+def _numbers(names: pd.Series[Any], numbers: Mapping[Any, float], otherwise: float = np.nan) -> FloatArray:
+    """The number of each name, shape (n,)."""
+    if len(names) < _FEW:  # a game so far: pandas takes longer to start than this takes to end
+        return np.array([numbers.get(name, otherwise) for name in names.tolist()], dtype=float)
+    return np.asarray(names.map(numbers).fillna(otherwise), dtype=float)
 
 
 def elapsed_seconds(period: npt.ArrayLike, period_seconds_left: npt.ArrayLike) -> FloatArray:

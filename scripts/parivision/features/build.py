@@ -170,7 +170,7 @@ def _all_columns(
         "end_of_period_heave": heave.astype(float),
         "home": a.home.astype(float),
         "position": np.where(a.position == NO_POSITION, np.nan, a.position),
-        "action": a.action,
+        "action_family": a.action_family,
         **rest,
         **so_far,
         **priors,

@@ -6,7 +6,7 @@ The tree of shrinkage, from the league down::
     league > position by skill > player > player by skill > by zone, by band of distance, surface
     league > team > team by skill
     league > opponent > opponent by skill
-    league > action                                     for the review model alone
+    league > action > action, lately                    for the review model alone
 
 Everything below the level is a residual: makes above the league's recent rate at the place. How strongly each is
 shrunk is estimated from the past (`past.estimate_strength`).
@@ -80,6 +80,10 @@ def _by_skill(key: IntArray, a: Attempts) -> IntArray:
     return key * 8 + a.skill
 
 
+def _action(a: Attempts) -> IntArray:
+    return _by_skill(np.nan_to_num(a.action, nan=-1).astype("int64"), a)
+
+
 # Half-lives are those whose one-step-ahead errors were smallest on the seasons 2016-17 to 2019-20 before February.
 FAMILIES: dict[str, Family] = {
     "zone": Family(lambda a: a.zone, 300, 300, "start", "made"),
@@ -94,7 +98,9 @@ FAMILIES: dict[str, Family] = {
     "team_skill": Family(lambda a: _by_skill(a.team, a), 120, 1200, "team", "position"),
     "opponent": Family(lambda a: a.opponent, 250, 2500, "", "position"),
     "opponent_skill": Family(lambda a: _by_skill(a.opponent, a), 250, 1200, "opponent", "position"),
-    "action": Family(lambda a: np.nan_to_num(a.action, nan=-1).astype("int64") * 8 + a.skill, 120, 300, "", "level"),
+    # Scorers change how they use a label: "pullup" went from 52 % made to 44 % between two seasons.
+    "action_before": Family(_action, 120, 300, "", "level"),
+    "action": Family(_action, 30, 300, "action_before", "level"),
 }
 _SURFACE_HALF_LIFE_DAYS = 500.0
 _SURFACE_FIRST_GUESS = 80.0

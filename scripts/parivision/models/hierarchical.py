@@ -65,6 +65,8 @@ class Hierarchical(JsonModel):
     DEFAULTS: ClassVar[Mapping[str, Any]] = {"logistic": {}}  # settings of the fixed part
     _ITERATIONS: ClassVar[int] = 60
     _TOLERANCE: ClassVar[float] = 2e-3  # log-odds: far below what one shot can show
+    # Of the fixed part's level and slope, around 0 and 1: a slope that were free would undo its ridge on few shots.
+    _LINE_PRECISION: ClassVar[FloatArray] = np.array([1e-3, 100.0])
     _SMALLEST_VARIANCE: ClassVar[float] = 1e-5
 
     def __init__(self, kind: str, seed: int = 0, settings: Mapping[str, Any] | None = None) -> None:
@@ -110,7 +112,8 @@ class Hierarchical(JsonModel):
 
         for _ in range(self._ITERATIONS):
             first, second = slopes()
-            step = np.linalg.solve((base * second[:, None]).T @ base, base.T @ first)
+            hessian = (base * second[:, None]).T @ base + np.diag(self._LINE_PRECISION)
+            step = np.linalg.solve(hessian, base.T @ first - self._LINE_PRECISION * (line - [0.0, 1.0]))
             line += step
             log_odds += base @ step
             furthest = 0.0

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from parivision import court
-from parivision.features import ACTIONS, FEATURES, LEAGUE_RATE
+from parivision.features import ACTION_FAMILIES, FEATURES, LEAGUE_RATE
 from parivision.models.base import FloatArray, JsonModel, logit, sigmoid
 
 
@@ -50,7 +50,9 @@ class Logistic(JsonModel):
     )
     _REVIEW: ClassVar[tuple[str, ...]] = ("action_prior",)
     _ITERATIONS: ClassVar[int] = 50
-    _LONGEST_STEP: ClassVar[float] = 1.0  # in log-odds: a longer one can overshoot to where the curve is flat
+    # Farthest that a step may move any shot's log-odds. Up to 1.79 every step gains (Bach, 2010, "Self-concordant
+    # analysis for logistic regression"); longer ones can overshoot and swing to and fro for ever.
+    _LONGEST_STEP: ClassVar[float] = 1.5
     _TOLERANCE: ClassVar[float] = 1e-4  # on terms of standard deviation 1: a hundred thousandth of a probability
 
     def __init__(self, kind: str, seed: int = 0, settings: Mapping[str, Any] | None = None) -> None:
@@ -81,8 +83,9 @@ class Logistic(JsonModel):
         position = features["position"].to_numpy(float)
         columns += [(position == i).astype(float) for i in range(3)]
         if self.kind == "review":
-            action = features["action"].to_numpy(float)
-            columns += [(action == i).astype(float) for i in range(len(ACTIONS))]
+            family = features["action_family"].to_numpy(float)
+            for i in range(len(ACTION_FAMILIES)):
+                columns += [(family == i).astype(float), np.where(family == i, np.minimum(distance, 30.0), 0.0)]
         return np.column_stack(columns).astype(np.float32)
 
     def fit(
@@ -112,7 +115,8 @@ class Logistic(JsonModel):
             curvature = design * (weight * p * (1 - p)).astype(np.float32)[:, None]
             hessian = (curvature.T @ design).astype(float) + np.diag(ridge)
             step = np.linalg.solve(hessian, gradient)
-            step *= min(1.0, self._LONGEST_STEP / np.abs(step).max())
+            farthest = float(np.abs(design @ step.astype(np.float32)).max())
+            step *= min(1.0, self._LONGEST_STEP / max(farthest, self._TOLERANCE))
             effect += step
             if np.abs(step).max() < self._TOLERANCE:
                 break
