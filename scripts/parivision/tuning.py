@@ -406,7 +406,7 @@ def _open(store: Path, name: str) -> optuna.Study:
 def _complete(study: optuna.Study) -> list[optuna.trial.FrozenTrial]:
     from optuna.trial import TrialState
 
-    return study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    return list(study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)))
 
 
 def _one_trial(study: optuna.Study, score: _Scorer, number: int, seed: int) -> None:

@@ -52,6 +52,20 @@ def refusing() -> Iterator[str]:
 
 
 @pytest.mark.parametrize("server", [refusing, black_hole], ids=["closed port", "never answers"])
+def test_a_build_says_so_before_anything_runs(
+    server: object, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    workspace = crowned_workspace(tmp_path_factory, tmp_path / "workspace")
+    before = fingerprints(workspace.data)
+    with server() as uri:  # type: ignore[operator]
+        result = workspace.build("--force", MLFLOW_TRACKING_URI=uri)
+    assert result.returncode == 1
+    assert "Check that the server runs" in one_clear_line(result)
+    assert "runs (" not in result.stdout
+    assert fingerprints(workspace.data) == before
+
+
+@pytest.mark.parametrize("server", [refusing, black_hole], ids=["closed port", "never answers"])
 def test_the_local_champion_serves_and_nothing_is_promoted(
     server: object, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:

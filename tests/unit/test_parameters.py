@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from parivision.errors import ParameterError
+from parivision.models import CANDIDATES, USUAL
 from parivision.parameters import Parameters, check_parameters, listed
 
 
@@ -21,6 +22,12 @@ def test_the_file_of_values_is_complete_and_sound(root: Path) -> None:
     assert check_parameters(known) == check_parameters(values)
 
 
+def test_the_candidates_are_those_that_exist() -> None:
+    everything = ",".join(CANDIDATES)
+    assert check_parameters({"candidates": everything}).candidates == everything
+    assert listed(Parameters().candidates) == list(USUAL)
+
+
 def test_what_is_not_given_takes_its_default() -> None:
     assert check_parameters({}).source == "virtual"
     assert check_parameters({"seed": 3}).seed == 3
@@ -29,6 +36,9 @@ def test_what_is_not_given_takes_its_default() -> None:
 @pytest.mark.parametrize(
     ("values", "said"),
     [
+        ({"candidates": "zone_rate,forest"}, "'forest' is no candidate; there are constant, zone_rate"),
+        ({"candidates": "logistic,boosting"}, "zone_rate, which others are held against"),
+        ({"tuning": "slow"}, "'none', 'quick' or 'full'"),
         ({"sed": 3}, "no such parameter: sed; did you mean seed?"),
         ({"zzzzzz": 3}, "no such parameter: zzzzzz; there are source, path"),
         ({"seed": "7"}, "seed = '7'"),

@@ -18,7 +18,7 @@ from simulated_shots import features, league
 from parivision import calibration, evaluation, training
 from parivision.calibration import Calibrated
 from parivision.errors import ModelError
-from parivision.models import CANDIDATES, Calibration, Stack
+from parivision.models import CANDIDATES, Calibration, Logistic, Stack
 from parivision.models.stack import combine
 from parivision.training import Trained, Training
 
@@ -186,15 +186,20 @@ def test_the_stack_is_of_the_candidates_and_judged_on_games_that_its_weights_did
     assert list(result.candidates) == list(names)
     stack = result.candidates["stack"]
     assert isinstance(stack.model, Stack)
-    assert stack.model.members["logistic"] is result.candidates["logistic"].model
-    members = np.column_stack([result.candidates[m].validation for m in ("logistic", "hierarchical")])
+    inside, alone = stack.model.members["logistic"], result.candidates["logistic"].model
+    assert isinstance(inside, Logistic)
+    assert isinstance(alone, Logistic)
+    assert inside.coefficients is alone.coefficients  # fitted once
+    assert inside.calibration is None  # the weights are a calibration themselves
+    held = [result.candidates[m].uncalibrated for m in ("logistic", "hierarchical")]
+    members = np.column_stack([p for p in held if p is not None])
     seen = combine(members, stack.model.weights)
     made = shots["made"].to_numpy(float)[split.validation]
     own, fitted = (evaluation.log_losses(p, made).mean() for p in (stack.validation, seen))
     assert own > fitted  # weights do best on the games that they were fitted on
-    alone = training.train("pre_shot", features(20_000), shots, split, names=("zone_rate", "logistic", "stack"))
-    assert "stack" not in alone.candidates
-    assert any("stack is left out: it needs two of" in reason for reason in alone.reasons)
+    lonely = training.train("pre_shot", features(20_000), shots, split, names=("zone_rate", "logistic", "stack"))
+    assert "stack" not in lonely.candidates
+    assert any("stack is left out: it needs two of" in reason for reason in lonely.reasons)
 
 
 def test_calibration_is_applied_where_it_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:

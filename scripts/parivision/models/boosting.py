@@ -31,7 +31,7 @@ class Boosting(Model):
     name: ClassVar[str] = "boosting"
     suffix: ClassVar[str] = ".ubj"
     DEFAULTS: ClassVar[Mapping[str, Any]] = {
-        "eta": 0.1,
+        "eta": 0.05,
         "max_depth": 5,
         "min_child_weight": 80,
         "subsample": 0.8,
@@ -41,8 +41,8 @@ class Boosting(Model):
         "rounds": None,  # trees; None stops where the validation games stop to gain
     }
     _FIXED: ClassVar[Mapping[str, Any]] = {"objective": "binary:logistic", "tree_method": "hist", "base_score": 0.5}
-    _MAX_ROUNDS: ClassVar[int] = 600
-    _PATIENCE_ROUNDS: ClassVar[int] = 30
+    _MAX_ROUNDS: ClassVar[int] = 1000
+    _PATIENCE_ROUNDS: ClassVar[int] = 40
 
     def __init__(self, kind: str, seed: int = 0, settings: Mapping[str, Any] | None = None) -> None:
         super().__init__(kind, seed, settings)

@@ -79,7 +79,8 @@ def build(overrides: Mapping[str, Any], force: bool = False) -> dict[str, Any]:
     Busy
         Another build is running in this workspace.
     PariVisionError
-        A notebook failed; the last good reports stay.
+        A notebook failed; the last good reports stay. Or the MLflow server that settings name does not answer, which
+        is asked before anything runs.
     """
     root = workspace_root()
     settings = get_settings()
@@ -91,6 +92,10 @@ def build(overrides: Mapping[str, Any], force: bool = False) -> dict[str, Any]:
     if parameters.path and not parameters.input_state:
         values["input_state"] = input_state(parameters.path)
     data_dir = root / parameters.data_dir
+    if settings.mlflow_tracking_uri:
+        from parivision.registry import Registry  # MLflow takes seconds to import
+
+        Registry().check()
     lock.hold(data_dir / "build.lock")
     with contextlib.chdir(root):
         try:
