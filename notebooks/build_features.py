@@ -71,7 +71,8 @@ strengths.reset_index()
 # %%
 say(
     f"A player's own rate counts for more than his position's from {strengths['player']:,.0f} attempts on, a defence's",
-    f"for more than the league's from {strengths['opponent']:,.0f}. A large number says that little differs, or little lasts.",
+    f"for more than the league's from {strengths['opponent']:,.0f}. A large number says that little differs, or that",
+    "little of it lasts.",
 )
 
 

@@ -21,8 +21,10 @@
 # **What would change the conclusion.** Nothing here: it only gathers.
 
 # %% tags=["parameters"]
-upstream = ["collect_shots", "clean_shots", "explore_shots", "build_features", "tune_model", "train_model"]
-upstream += ["evaluate_model", "explain_model", "rate_shooters", "promote_model", "monitor_drift"]
+upstream = [
+    "collect_shots", "clean_shots", "explore_shots", "build_features", "tune_model", "train_model", "evaluate_model",
+    "explain_model", "rate_shooters", "promote_model", "monitor_drift",
+]  # fmt: skip
 product = None
 resources_ = None  # files of the package that this notebook depends on
 store = "auto"  # auto, duckdb or mongodb

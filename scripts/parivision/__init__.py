@@ -13,3 +13,7 @@ for _switch, _value in {
     "PLOOMBER_VERSION_CHECK_DISABLED": "true",
 }.items():
     os.environ.setdefault(_switch, _value)
+
+# Trees are fitted by threads that, while one waits for another, would otherwise keep its core busy with waiting: two
+# fits beside each other on two cores then take twice as long, against a tenth more for one that is alone.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
