@@ -58,7 +58,7 @@ say(
 # 3. In no slice is it clearly worse: the whole interval of its extra log loss there, widened for the number of slices,
 #    is above zero. Slices with fewer than 200 shots or 10 games are not judged.
 #
-# A first champion is held against the zone rate. Simulated and real data have champions of their own. A model file is
+# A first champion is held against the zone rate, in log loss alone: it replaces nothing that was calibrated better. Simulated and real data have champions of their own. A model file is
 # loaded only if its SHA-256 is the registered one, and never unpickled; MLflow keeps both scores of every challenger.
 
 # %% [markdown]
