@@ -103,6 +103,8 @@ def calibrate(probability: FloatArray, made: FloatArray, games: npt.ArrayLike, s
         Of shots that the candidate was not fitted on.
     made, games : array, shape (n,)
     """
+    if len(np.unique(np.asarray(games))) < 2:  # too few to judge by
+        return Calibrated(None, probability, {"gain": 0.0, "gain_ci": [0.0, 0.0], "n": len(made)})
     corrected = cross_fitted(lambda p, y: fit_line(p, y).apply, probability, made, games, seed)
     gain = evaluation.paired_gain(corrected, probability, made, games, seed)
     if gain["gain_ci"][0] <= 0:

@@ -189,6 +189,13 @@ class Champions:
             raise ModelError(f"{name} has no version {version}; {exist}")
         return versions[version - 1]
 
+    def withdrawn(self, name: str, sha256_: str) -> Champion | None:
+        """The version of this file that a rollback took out of use, or None."""
+        record = self.record(name)
+        used = {champion.sha256 for champion in record.in_use}
+        taken_out = [c for c in record.versions if c.sha256 == sha256_ and sha256_ not in used]
+        return taken_out[-1] if taken_out else None
+
     def path(self, champion: Champion) -> Path:
         """Where a version's file belongs."""
         return self._home(champion.name) / "files" / champion.sha256 / champion.file

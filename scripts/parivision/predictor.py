@@ -13,7 +13,7 @@ import pandas as pd
 
 from parivision.champions import Champions, Served
 from parivision.evaluation import FloatArray
-from parivision.features import Attempts, History, as_table, attempts
+from parivision.features import Attempts, History, as_table
 from parivision.features.past import IntArray
 from parivision.models import Model
 from parivision.settings import get_settings
@@ -74,11 +74,11 @@ class Predictor:
         ModelError
             Where a shot is not later than the history.
         """
-        so_far = games if isinstance(games, Attempts) else attempts(games)
+        so_far = games if isinstance(games, Attempts) else self.history.attempts(games)
         asked, columns = self.history.features(so_far, slice(-1, None) if rows is None else rows)
         return self.model.predict(as_table(asked, columns))
 
     def predict_all(self, games: pd.DataFrame | Attempts) -> FloatArray:
         """Probability of every attempt, each with what came before it in its game, shape (n,)."""
-        so_far = games if isinstance(games, Attempts) else attempts(games)
+        so_far = games if isinstance(games, Attempts) else self.history.attempts(games)
         return self.predict(so_far, np.arange(len(so_far)))

@@ -172,9 +172,13 @@ def challenge(
     registry, champions = Registry(), Champions()
     path = registry.model_file(challenger.run_id, challenger.file)
     model = load_model(path, challenger.sha256)
-    served, note = _rival(name, challenger, path, registry, champions)
-    before = champions.current(name)
+    before, served, note = _rival(name, challenger, path, registry, champions)
     decision = _judge(challenger, model, served, build, ece_limit, seed)
+    withdrawn = champions.withdrawn(name, challenger.sha256)
+    if decision.promoted and withdrawn:
+        # The same data and seed make the same file again: without this, the next build would undo every rollback.
+        said = f"version {withdrawn.version} was withdrawn by a rollback, and this is the same file"
+        decision = replace(decision, promoted=False, reason=said)
     if force and not decision.promoted:
         decision = replace(decision, promoted=True, reason=f"by force ({force}); the gate says: {decision.reason}")
     else:
@@ -330,41 +334,48 @@ def verify(kind: str, simulated: bool) -> str | None:
 
 def _rival(
     name: str, challenger: Challenger, path: Path, registry: Registry, champions: Champions
-) -> tuple[Served | None, str]:
-    """What serves now, which the challenger has to beat, and in words what is to be known of it."""
+) -> tuple[Champion | None, Served | None, str]:
+    """The champion, what serves now, which the challenger has to beat, and in words what is to be known of it."""
     current = champions.current(name)
     if current is None:
         registered = registry.champion(name)
         if registered is None:
-            return None, "there was no champion"
+            return None, None, "there was no champion"
         try:
             current = _adopt(registered, registry, champions)
         except ModelError as error:
             # A file that was altered cannot hold its place: the challenger is then held against the zone rate.
-            return None, f"the registry's champion is refused: {error}"
+            return None, None, f"the registry's champion is refused: {error}"
     if current.sha256 == challenger.sha256 and not _loads(champions, current):
         champions.keep(name, path, challenger.sha256)
     try:
         served = champions.serve(name, registry)
     except ModelError as error:
-        return None, str(error)
-    return served, "; ".join(filter(None, (f"version {served.champion.version} was the champion", served.note)))
+        return current, None, str(error)
+    return (
+        current,
+        served,
+        "; ".join(filter(None, (f"version {served.champion.version} was the champion", served.note))),
+    )
 
 
 def _adopt(registered: Registered, registry: Registry, champions: Champions) -> Champion:
     """Take up a champion that MLflow knows and this workspace has not yet seen."""
     name = registered.name
     champions.keep(name, registry.model_file(registered.run_id, registered.file), registered.sha256)
-    champion = Champion(
-        name=name,
-        version=1,
-        sha256=registered.sha256,
-        file=registered.file,
-        run_id=registered.run_id,
-        registry_version=registered.version,
-        tags={key: value for key, value in registered.tags.items() if key not in {"sha256", "file"}},
-    )
     with champions.changing(name):
+        record = champions.record(name)
+        if record.current is not None:  # another build was quicker
+            return record.current
+        champion = Champion(
+            name=name,
+            version=len(record.versions) + 1,
+            sha256=registered.sha256,
+            file=registered.file,
+            run_id=registered.run_id,
+            registry_version=registered.version,
+            tags={key: value for key, value in registered.tags.items() if key not in {"sha256", "file"}},
+        )
         champions.promote(champion, "adopted", f"the champion of MLflow at {registry.said_uri}")
     return champion
 

@@ -184,6 +184,12 @@ PLACEHOLDER_SHARE = 0.02
 _PLACEHOLDER_MIN_ATTEMPTS = 1000
 
 
+def stand_ins(shots: pd.DataFrame) -> list[tuple[float, float]]:
+    """Points of a season that stand for no place, ft: see `place_known`, which marked their shots."""
+    rim = shots.loc[(shots["zone"] == court.RESTRICTED_AREA) & ~shots["place_known"], ["x_ft", "y_ft"]]
+    return [(float(x), float(y)) for x, y in rim.drop_duplicates().itertuples(index=False)]
+
+
 def place_known(shots: pd.DataFrame) -> pd.Series[bool]:
     """Whether each shot's coordinates are a place, rather than a stand-in written when nobody measured one.
 

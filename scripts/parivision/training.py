@@ -37,20 +37,21 @@ class Trained:
     model : Model
         Fitted on train and validation games: what is scored on the test, and may be promoted.
     validation : array, shape (number of validation shots,)
-        Predictions of the same candidate fitted on the train games alone. Where it is calibrated, or a stack, each
+        Predictions of the same candidate fitted on the train games alone; boosting and the neural one count their
+        rounds on these games, one number each. Where it is calibrated, or a stack, each
         half of the games is predicted with what the other half taught.
     test : array, shape (number of test shots,)
         Predictions of `model`.
     validation_scores, test_scores : dict
         See `evaluation.score`.
     fit_seconds : float
-        Time that both fits took; a stack's is that of its weights, its members being fitted already.
+        Time that both fits took; a stack's includes its members'.
     half_life_days : float
         Age at which a training shot counted half.
     calibrated : Calibrated, optional
         What calibration would do; None for the rulers and the stack, which is a calibration itself.
     uncalibrated : array, shape (number of validation shots,), optional
-        `validation` before calibration: what a stack may learn from, since it has seen none of these results.
+        `validation` before calibration: what a stack may learn from, since no line was fitted to these results.
     """
 
     model: Model
@@ -143,9 +144,11 @@ def train(
         final: Model
         if name == Stack.name:
             members = [m for m in MEMBERS if m in result.candidates]
-            if len(members) < 2:
-                result.reasons.append(f"{name} is left out: it needs two of {', '.join(MEMBERS)}")
+            if len(members) < 2 or len(np.unique(held_games)) < 2:
+                needed = f"two of {', '.join(MEMBERS)}" if len(members) < 2 else "two validation games"
+                result.reasons.append(f"{name} is left out: it needs {needed}")
                 continue
+            started -= sum(result.candidates[m].fit_seconds for m in members)
             final, validation = _stack(result, members, held_out[1], held_games, seed)
         else:
             first = CANDIDATES[name](kind, seed, own)

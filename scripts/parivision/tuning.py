@@ -1,7 +1,7 @@
 """Tuning on rolling origins: settings are tried on games before a day and scored on the games after it.
 
 The trials of each study are kept in SQLite, so that a search that was stopped goes on where it was. A search that
-saw other data, folds, features or code is another study.
+saw other data, folds, features or code of the model is another study.
 """
 
 from __future__ import annotations
@@ -369,7 +369,7 @@ class _Scorer:
         """Fingerprint of everything that a trial's score depends on, but for the settings tried."""
         columns = [*FEATURES[self.kind], *IDENTITY]
         used = np.logical_or.reduce([p.fit | p.stop | p.score for p in self.parts])
-        # The recording of a trial rests on the code of every model: a change of any starts a new study.
+        # A trial's score rests on the models' code: a change of these classes starts a new study.
         code = "".join(inspect.getsource(m) for m in (Logistic, self.model, _Scorer))
         said = json.dumps(
             [self.kind, self.candidate, self.seed, code, repr(self.space), self.defaults, repr(self.model.DEFAULTS)]

@@ -65,9 +65,12 @@ def test_each_half_is_predicted_without_its_own_results() -> None:
     assert not np.array_equal(one[~half], other[~half])
 
 
-def test_one_game_is_refused() -> None:
+def test_one_game_is_too_few_to_keep_a_line() -> None:
+    found = calibration.calibrate(np.full(9, 0.5), np.ones(9), np.ones(9))
+    assert found.calibration is None
+    assert found.validation.tolist() == [0.5] * 9
     with pytest.raises(ValueError, match="no halves"):
-        calibration.calibrate(np.full(9, 0.5), np.ones(9), np.ones(9))
+        calibration.cross_fitted(lambda p, y: lambda q: q, np.full(9, 0.5), np.ones(9), np.ones(9))
 
 
 def test_the_opposite_of_the_truth_is_not_turned_round() -> None:

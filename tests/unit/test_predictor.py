@@ -13,6 +13,7 @@ from parivision.errors import ModelError
 from parivision.features import History, build_features, features_and_history
 from parivision.models import CANDIDATES, Model
 from parivision.predictor import Predictor
+from parivision.shots import COLUMNS, add_geometry, place_known
 
 
 def fitted(kind: str, name: str, shots: pd.DataFrame, table: pd.DataFrame) -> Model:
@@ -95,7 +96,7 @@ def test_a_shot_of_a_day_that_the_history_knows_is_refused() -> None:
         predictor.predict(shots.tail(1))
 
 
-@pytest.mark.parametrize("harm", ["missing", "cut", "other inputs"])
+@pytest.mark.parametrize("harm", ["missing", "cut", "empty", "other inputs"])
 def test_a_history_that_cannot_be_used_is_refused(tmp_path: Path, harm: str, monkeypatch: pytest.MonkeyPatch) -> None:
     from parivision import features
 
@@ -103,9 +104,28 @@ def test_a_history_that_cannot_be_used_is_refused(tmp_path: Path, harm: str, mon
     path = history.save(tmp_path / "history.npz")
     if harm == "missing":
         path.unlink()
+    elif harm == "empty":
+        path.write_bytes(b"")
     elif harm == "cut":
         path.write_bytes(path.read_bytes()[:-100])
     else:
         monkeypatch.setattr(features.build, "REVIEW_FEATURES", {"other": ""})
     with pytest.raises(ModelError, match=r"history\.npz .*build again"):
         History.load(path)
+
+
+def test_a_stand_in_for_a_place_is_known_from_the_season_and_not_from_one_game() -> None:
+    """Served as the canonical columns say it, without `place_known`, a crowded point is still no place."""
+    shots = league(20_000).drop(columns="place_known", errors="ignore")
+    rim = shots["zone"] == "Restricted Area"
+    crowd = rim & (np.arange(len(shots)) % 8 == 0)
+    shots = add_geometry(shots.assign(x_ft=shots["x_ft"].mask(crowd, 0.0), y_ft=shots["y_ft"].mask(crowd, -0.6)))
+    marked = place_known(shots)
+    assert not marked[crowd].any()
+    last = shots["game_date"] == shots["game_date"].max()
+    assert crowd[last].any()
+    table = build_features(shots)
+    model = fitted("pre_shot", "boosting", shots, table)
+    _, history = features_and_history(shots[~last])
+    served = Predictor(model, history).predict_all(shots[last][list(COLUMNS)])
+    np.testing.assert_allclose(served, model.predict(table[last]), rtol=0, atol=1e-9)

@@ -99,6 +99,26 @@ def test_a_better_challenger_takes_the_place(build: dict[str, Any]) -> None:
     assert better["gain_ci"][0] > 0
 
 
+def test_the_next_build_does_not_undo_a_rollback(build: dict[str, Any]) -> None:
+    name = fresh_name(build, "constant")
+    better = challenge(build, "logistic", simulated=False, name=name)
+    assert better["promoted"]
+    assert promotion.rollback(name)
+    again = challenge(build, "logistic", simulated=False, name=name)  # the same data and seed: the same file
+    assert not again["promoted"]
+    assert "version 2 was withdrawn by a rollback" in again["reason"]
+    assert again["champion_version"] == 1
+
+
+def test_two_builds_that_find_the_same_champion_take_it_up_once(build: dict[str, Any]) -> None:
+    name, registry, champions = fresh_name(build, "logistic"), Registry(), Champions()
+    registered = registry.champion(name)
+    assert registered is not None
+    first = promotion._adopt(registered, registry, champions)
+    assert promotion._adopt(registered, registry, champions) == first
+    assert len(champions.record(name).versions) == 1
+
+
 def test_a_refused_challenger_leaves_both_scores_and_the_interval(build: dict[str, Any]) -> None:
     challenge(build, "logistic", simulated=True)
     record = Champions().record(registered_name("pre_shot", simulated=True))

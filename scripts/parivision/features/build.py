@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from io import BytesIO
@@ -20,7 +21,7 @@ from parivision.features.game import game_features, rest_from_state, rest_of_his
 from parivision.features.past import Ages, FloatArray, IntArray
 from parivision.features.priors import FAMILIES, PriorState, level_from_state, priors_from_state, priors_of_history
 from parivision.files import replacing
-from parivision.shots import REGULATION_PERIODS
+from parivision.shots import REGULATION_PERIODS, place_known, stand_ins
 
 _HEAVE_FT = 30.0
 _HEAVE_SECONDS = 4
@@ -37,11 +38,22 @@ class History:
         Last day of each player and team, and games of each team's season.
     last_day : int
         The latest day that went in; shots of that day or before can't be served from here.
+    stand_ins : list of (float, float)
+        Points of the latest season that stand for no place, ft; a game alone does not show them.
     """
 
     priors: PriorState
     rest: Mapping[str, Ages]
     last_day: int
+    stand_ins: list[tuple[float, float]]
+
+    def attempts(self, games: pd.DataFrame) -> Attempts:
+        """Arrays of canonical shots of a later day; where they don't say whether a place is known, the past does."""
+        if "place_known" not in games:
+            points = zip(games["x_ft"].tolist(), games["y_ft"].tolist(), strict=True)
+            stand_ins = {(0.0, 0.0), *self.stand_ins}
+            games = games.assign(place_known=[point not in stand_ins for point in points])
+        return attempts(games)
 
     def features(self, games: Attempts, rows: slice | IntArray) -> tuple[Attempts, dict[str, FloatArray]]:
         """Inputs of some attempts of one or more games of a later day.
@@ -83,6 +95,7 @@ class History:
                 arrays |= {f"{group}.{name}.{k}": getattr(age, k) for k in ("keys", "last_day", "sums")}
                 arrays[f"{group}.{name}.half_life_days"] = np.array(age.half_life_days)
         about = {"columns": list(REVIEW_FEATURES), "strengths": dict(self.priors.strengths), "last_day": self.last_day}
+        about["stand_ins"] = self.stand_ins
         held = BytesIO()
         np.savez_compressed(held, about=np.frombuffer(json.dumps(about).encode(), dtype=np.uint8), **arrays)
         with replacing(path) as temporary:
@@ -109,8 +122,10 @@ class History:
                         groups[group][name] = Ages(parts[0], parts[1], parts[2], float(parts[3]))
             if about["columns"] != list(REVIEW_FEATURES) or set(FAMILIES) - set(groups["priors"]):
                 raise ValueError("it was made for other inputs than those of today")
-            return cls(PriorState(groups["priors"], about["strengths"]), groups["rest"], int(about["last_day"]))
-        except (OSError, ValueError, KeyError, BadZipFile) as error:
+            points = [(float(x), float(y)) for x, y in about["stand_ins"]]
+            state = PriorState(groups["priors"], about["strengths"])
+            return cls(state, groups["rest"], int(about["last_day"]), points)
+        except (OSError, EOFError, ValueError, KeyError, TypeError, BadZipFile, zlib.error) as error:
             said = (str(error).splitlines() or [""])[0]
             raise ModelError(f"history {Path(path).name} cannot be used ({said[:100]}); build again") from None
 
@@ -134,11 +149,15 @@ def build_features(shots: pd.DataFrame) -> pd.DataFrame:
 
 def features_and_history(shots: pd.DataFrame) -> tuple[pd.DataFrame, History]:
     """As `build_features`, and what the shots say of the days after them."""
+    if "place_known" not in shots:
+        shots = shots.assign(place_known=place_known(shots))
     a = attempts(shots)
     priors, state = priors_of_history(a)
     rest, ages = rest_of_history(a)
     columns = _all_columns(a, priors, rest, game_features(a, a.made - priors[LEAGUE_RATE]))
-    return as_table(a, columns, shots.index), History(state, ages, int(a.day.max(initial=-1)))
+    return as_table(a, columns, shots.index), History(
+        state, ages, int(a.day.max(initial=-1)), stand_ins(shots[shots["season"] == shots["season"].max()])
+    )
 
 
 def as_table(a: Attempts, columns: Mapping[str, FloatArray], index: pd.Index[Any] | None = None) -> pd.DataFrame:

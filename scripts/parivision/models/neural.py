@@ -32,7 +32,7 @@ class Neural(Model):
 
     The regression's log-odds are an input and are added to the output. A network that saw the fine place itself
     learned how one season's places were recorded and was .003 nats a shot worse in the next one, on games before
-    2018; so place and date reach it through the regression alone.
+    2018; so the exact place reaches it through the regression alone.
 
     Whoever is not in the training games gets the embedding "unknown", which learns from the shots whose ids are
     hidden at random (`hide_ids`). Training stops where the validation games stop to gain.
@@ -55,9 +55,7 @@ class Neural(Model):
     }
     _MAX_EPOCHS: ClassVar[int] = 8
     _PATIENCE_EPOCHS: ClassVar[int] = 2
-    _NOT_SEEN: ClassVar[frozenset[str]] = frozenset(
-        {"distance_ft", "x_ft", "y_ft", "angle_from_straight_deg", "season_days"}
-    )
+    _NOT_SEEN: ClassVar[frozenset[str]] = frozenset({"distance_ft", "x_ft", "y_ft", "angle_from_straight_deg"})
     _IDS: ClassVar[tuple[str, ...]] = ("player_id", "team_code", "opponent_code")
 
     def __init__(self, kind: str, seed: int = 0, settings: Mapping[str, Any] | None = None) -> None:
@@ -93,8 +91,9 @@ class Neural(Model):
         for column in self.categorical:
             levels = self.arrays[f"levels.{column}"]
             value = np.nan_to_num(features[column].to_numpy(float), nan=-1.0).astype(np.int64)
-            at = np.minimum(np.searchsorted(levels, value), len(levels) - 1)
-            codes.append(np.where(levels[at] == value, at + 1, 0))
+            at = np.minimum(np.searchsorted(levels, value), max(len(levels) - 1, 0))
+            known = levels[at] == value if len(levels) else np.zeros(len(value), bool)  # none of them was ever told
+            codes.append(np.where(known, at + 1, 0))
         return np.hstack([log_odds, np.clip(numbers, -8, 8), missing]).astype(np.float32), np.column_stack(codes)
 
     def _describe(self, features: pd.DataFrame) -> None:
