@@ -81,7 +81,8 @@ say(
 
 # %%
 made = shots["made"].astype(float)
-strength = inputs[list(PRE_SHOT_FEATURES)].corrwith(made).dropna().sort_values(key=abs, ascending=False)
+varying = inputs[list(PRE_SHOT_FEATURES)].loc[:, lambda table: table.max() > table.min()]
+strength = varying.corrwith(made).dropna().sort_values(key=abs, ascending=False)
 strength.head(8).round(3).rename("correlation with the result").reset_index()
 
 # %%

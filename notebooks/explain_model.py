@@ -166,9 +166,7 @@ say(
 )
 
 # %%
-curves = pd.concat(
-    [explanation.what_if(model, inputs, sample["game_id"], q, seed) for q in explanation.questions(inputs)]
-)
+curves = explanation.what_ifs(model, inputs, sample["game_id"], seed)
 swings = explanation.swings(curves)
 charts.what_if_panels(
     curves[curves.question.isin(swings.question.head(6))],

@@ -58,8 +58,9 @@ say(
 # 3. In no slice is it clearly worse: the whole interval of its extra log loss there, widened for the number of slices,
 #    is above zero. Slices with fewer than 200 shots or 10 games are not judged.
 #
-# A first champion is held against the zone rate, in log loss alone: it replaces nothing that was calibrated better. Simulated and real data have champions of their own. A model file is
-# loaded only if its SHA-256 is the registered one, and never unpickled; MLflow keeps both scores of every challenger.
+# A first champion is held against the zone rate, in log loss alone: it replaces nothing that was calibrated better.
+# Simulated and real data have champions of their own. A file that a rollback withdrew stays out. A model file is loaded
+# only if its SHA-256 is the registered one, and never unpickled; MLflow keeps both scores of every challenger.
 
 # %% [markdown]
 # ## Result: the decision

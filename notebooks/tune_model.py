@@ -27,7 +27,7 @@ resources_ = None  # files of the package that this notebook depends on
 test_from = ""  # first day of the test games, YYYY-MM-DD; chosen by test_share if empty
 test_share = 0.2  # share of the shots, the latest
 validation_share = 0.1  # share of the shots before the test, the latest of these
-tuning = "quick"  # none keeps the defaults; quick takes seconds; full takes up to an hour
+tuning = "quick"  # defaults searches nothing; quick takes seconds; full takes up to an hour
 seed = 7  # of the search, the trees and the intervals
 
 # %% [markdown]
@@ -54,7 +54,7 @@ say(
     f"{counted(len(folds), 'origin')}, all before the validation games of {split.validation_from:%Y-%m-%d}: each "
     "setting learns from the games before an origin and is scored on the block of games after it."
     if folds
-    else "Nothing is tuned: the parameter tuning says none, or there are too few games before the validation games.",
+    else "Nothing is tuned: tuning is set to defaults, or there are too few games before the validation games.",
 )
 
 # %% [markdown]

@@ -137,7 +137,7 @@ def benchmark_ingest(path: str, store: Literal["duckdb", "mongodb"]) -> None:
 @click.option("--test-from", required=True, help="first day of the test games, YYYY-MM-DD")
 @click.option("--json", "json_file", type=click.Path(dir_okay=False), help="also write the figures to this file")
 @click.option("--seed", default=7, show_default=True)
-@click.option("--tuning", type=click.Choice(["none", "quick", "full"]), default="quick", show_default=True)
+@click.option("--tuning", type=click.Choice(["defaults", "quick", "full"]), default="quick", show_default=True)
 def benchmark_model(path: str, test_from: str, json_file: str | None, seed: int, tuning: str) -> None:
     """Tune and train on all games before a day, test on all from it on."""
     from parivision.benchmarks import model

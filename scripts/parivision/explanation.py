@@ -314,6 +314,13 @@ def what_if(
     return pd.DataFrame({**said, **numbers, "p10": p10, "p90": p90})[columns]
 
 
+def what_ifs(model: Model, features: pd.DataFrame, games: npt.ArrayLike, seed: int = 0) -> pd.DataFrame:
+    """`what_if` of every question that these features can answer, one below the other."""
+    curves = [what_if(model, features, games, question, seed) for question in questions(features)]
+    told = [curve for curve in curves if len(curve)]
+    return pd.concat(told, ignore_index=True) if told else curves[0]
+
+
 def _asked(features: pd.DataFrame, question: Question, value: float) -> pd.DataFrame:
     """The features as they would be with the question's one at this value."""
     by = np.float32(value) - features[question.column].to_numpy(np.float32)

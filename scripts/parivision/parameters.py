@@ -76,8 +76,8 @@ class Parameters(BaseModel):
     test_from: Day = Field("", description="first day of the test games, YYYY-MM-DD; chosen by test_share if empty")
     test_share: Share = Field(0.2, description="share of the shots, the latest, that the report is on")
     validation_share: Share = Field(0.1, description="share of the shots before the test that choose between models")
-    tuning: Literal["none", "quick", "full"] = Field(
-        "quick", description="search of settings before training: none, quick (seconds) or full (up to an hour)"
+    tuning: Literal["defaults", "quick", "full"] = Field(
+        "quick", description="search of settings before training: defaults (none), quick (seconds) or full (an hour)"
     )
     candidates: Candidates = Field(
         "constant,zone_rate,logistic,hierarchical,boosting,stack",

@@ -10,6 +10,7 @@ import hashlib
 import inspect
 import json
 import time
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -171,7 +172,7 @@ def folds(shots: pd.DataFrame, before: pd.Timestamp, count: int = 4, block_share
             result.append(Fold(fit, stop, score, origin))
     if not result:
         raise ModelError(
-            f"{len(days)} days of games before {before:%Y-%m-%d} are too few to tune on; tune nothing (tuning none)"
+            f"{len(days)} days of games before {before:%Y-%m-%d} are too few to tune on; tune nothing (tuning defaults)"
         )
     return result
 
@@ -251,7 +252,7 @@ def run(
     Parameters
     ----------
     budget : str
-        "none", or a name in `BUDGETS`.
+        "defaults", or a name in `BUDGETS`.
     data_dir : Path
         Holds the trials, as tuning.sqlite.
 
@@ -259,9 +260,9 @@ def run(
     -------
     studies : list of Tuned
     folds : list of Fold
-        Both empty where nothing is tuned: the budget is "none", or there are too few games for a fold.
+        Both empty where nothing is tuned: the budget is "defaults", or there are too few games for a fold.
     """
-    if budget == "none":
+    if budget == "defaults":
         return [], []
     own = BUDGETS[budget]
     try:
@@ -387,8 +388,11 @@ class _Scorer:
 
 
 def _open(store: Path, name: str) -> optuna.Study:
-    import optuna
     from sqlalchemy.exc import DatabaseError
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of a progress bar that no report could show
+        import optuna
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     store.parent.mkdir(parents=True, exist_ok=True)

@@ -127,7 +127,7 @@ def test_a_notebook_edited(notebook: str, expected: set[str], copy: Workspace) -
         ({"store": "duckdb"}, ALL - {"collect_shots"}),
         ({"sample_shots": 6_000}, ALL - {"collect_shots"}),
         ({"test_share": 0.3}, AFTER_FEATURES),
-        ({"tuning": "none"}, AFTER_FEATURES),
+        ({"tuning": "defaults"}, AFTER_FEATURES),
         ({"candidates": "zone_rate,logistic"}, AFTER_TRAINING),
         ({"min_attempts": 200}, {"rate_shooters", "write_portal"}),
         ({"drift_significance": 0.05}, {"monitor_drift", "write_portal"}),

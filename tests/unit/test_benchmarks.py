@@ -27,7 +27,7 @@ def first_weeks(shared_data: Path, tmp_path: Path) -> Path:
 
 
 def test_the_first_weeks_of_a_season_are_enough(first_weeks: Path, tmp_path: Path) -> None:
-    said = benchmarks.model(str(first_weeks), "2017-11-01", str(tmp_path / "figures.json"), 7, "none")
+    said = benchmarks.model(str(first_weeks), "2017-11-01", str(tmp_path / "figures.json"), 7, "defaults")
     figures = json.loads((tmp_path / "figures.json").read_text(encoding="utf-8"))
     assert figures["test_shots"] > 3000
     assert figures["models"].keys() == {"pre_shot", "review"}
@@ -45,7 +45,7 @@ def test_the_first_weeks_of_a_season_are_enough(first_weeks: Path, tmp_path: Pat
 
 def test_a_day_that_leaves_nothing_to_test_is_one_clear_line(first_weeks: Path) -> None:
     with pytest.raises(ParameterError, match=r"test_from 2018-03-01: .*2017-10-17 to 2017-11-05") as caught:
-        benchmarks.model(str(first_weeks), "2018-03-01", None, 7, "none")
+        benchmarks.model(str(first_weeks), "2018-03-01", None, 7, "defaults")
     assert "\n" not in str(caught.value)
 
 

@@ -38,7 +38,7 @@ def test_what_is_not_given_takes_its_default() -> None:
     [
         ({"candidates": "zone_rate,forest"}, "'forest' is no candidate; there are constant, zone_rate"),
         ({"candidates": "logistic,boosting"}, "zone_rate, which others are held against"),
-        ({"tuning": "slow"}, "'none', 'quick' or 'full'"),
+        ({"tuning": "slow"}, "'defaults', 'quick' or 'full'"),
         ({"sed": 3}, "no such parameter: sed; did you mean seed?"),
         ({"zzzzzz": 3}, "no such parameter: zzzzzz; there are source, path"),
         ({"seed": "7"}, "seed = '7'"),

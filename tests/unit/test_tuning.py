@@ -199,7 +199,7 @@ def test_a_broken_store_is_one_clear_line(tmp_path: Path) -> None:
 def test_a_run_tunes_both_kinds_on_train_games_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shots, table = league(20_000), features(20_000)
     split = evaluation.split_by_time(shots)
-    assert tuning.run("none", table, shots, split, tmp_path) == ([], [])
+    assert tuning.run("defaults", table, shots, split, tmp_path) == ([], [])
     assert not list(tmp_path.iterdir())
     monkeypatch.setitem(tuning.BUDGETS, "quick", tuning.Budget(2, 300.0, 8000, 2))
     tuned, parts = tuning.run("quick", table, shots, split, tmp_path, seed=1)
