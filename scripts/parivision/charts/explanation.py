@@ -130,7 +130,7 @@ def what_if_panels(
             col=1,
         )
         fig.update_xaxes(title_text=plain(curve["unit"].iloc[0]), nticks=5, title_standoff=4, row=row, col=1)
-    fig.update_yaxes(zeroline=True, nticks=5, tickformat="+.0f")
+    fig.update_yaxes(zeroline=True, nticks=5, tickformat="+d")  # Plotly refuses "+.0f" with a warning
     # One scale for all: each axis after the first follows it. The first following itself would be warned of.
     for axis in [name for name in fig.to_dict()["layout"] if name.startswith("yaxis") and name != "yaxis"]:
         fig.layout[axis].matches = "y"
