@@ -10,7 +10,7 @@ needs its column in the canonical shot, a field in `Attempts`, a name in `column
 in `priors.FAMILIES`.
 """
 
-from parivision.features.attempts import Attempts, attempts, elapsed_seconds
+from parivision.features.attempts import SKILL_OF_ZONE, Attempts, attempts, elapsed_seconds
 from parivision.features.build import History, as_table, build_features, features_and_history, future_leaks
 from parivision.features.columns import (
     ACTION_FAMILIES,
@@ -38,6 +38,7 @@ __all__ = [
     "PRE_SHOT_FEATURES",
     "REVIEW_FEATURES",
     "SKILLS",
+    "SKILL_OF_ZONE",
     "Attempts",
     "History",
     "as_table",

@@ -16,7 +16,8 @@ from parivision.features.past import FloatArray, IntArray, day_number
 from parivision.shots import OVERTIME_SECONDS, PERIOD_SECONDS, REGULATION_PERIODS, place_known
 
 SKILL_NAMES = ("rim", "short", "mid", "three", "heave")
-_SKILL_OF_ZONE = np.array([SKILL_NAMES.index(SKILLS[zone]) for zone in court.ZONES])
+# Number in SKILL_NAMES of each zone in court.ZONES.
+SKILL_OF_ZONE = np.array([SKILL_NAMES.index(SKILLS[zone]) for zone in court.ZONES])
 _ZONE_NUMBER = {zone: number for number, zone in enumerate(court.ZONES)}
 # Of each label, and of one that is not among them.
 _FAMILY_OF_ACTION = np.array([*(ACTION_FAMILIES.index(family_of(action)) for action in ACTIONS), np.nan])
@@ -56,7 +57,7 @@ class Attempts:
     @property
     def skill(self) -> IntArray:
         """Number in SKILL_NAMES."""
-        skills: IntArray = _SKILL_OF_ZONE[self.zone]
+        skills: IntArray = SKILL_OF_ZONE[self.zone]
         return skills
 
     @property

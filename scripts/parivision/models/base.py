@@ -12,6 +12,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from parivision.features import LEAGUE_RATE
+
 FloatArray = npt.NDArray[np.float64]
 KINDS = ("pre_shot", "review")
 
@@ -147,6 +149,11 @@ def logit(probability: npt.ArrayLike) -> FloatArray:
     p = np.clip(np.asarray(probability, float), 1e-9, 1 - 1e-9)
     odds: FloatArray = np.log(p / (1 - p))
     return odds
+
+
+def league_log_odds(features: pd.DataFrame) -> FloatArray:
+    """Log-odds of the league's recent rate at each shot's place, shape (n,): the offset that models start from."""
+    return logit(features[LEAGUE_RATE].to_numpy(float))
 
 
 def sigmoid(log_odds: npt.ArrayLike) -> FloatArray:

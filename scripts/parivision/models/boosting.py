@@ -12,7 +12,7 @@ import pandas as pd
 
 from parivision.errors import ModelError
 from parivision.features import CATEGORICAL, FEATURES, LEAGUE_RATE
-from parivision.models.base import Calibration, FloatArray, Model, logit
+from parivision.models.base import Calibration, FloatArray, Model, league_log_odds
 
 # A better shooter, a better team and a weaker defence never lower the prediction.
 RISING = ("_prior", "player_surface")
@@ -59,7 +59,7 @@ class Boosting(Model):
             feature_names=self.columns,
             feature_types=types,
             enable_categorical=True,
-            base_margin=_offset(features),
+            base_margin=league_log_odds(features),
             nthread=1 if len(features) < _FEW else None,
             **extra,
         )
@@ -103,7 +103,7 @@ class Boosting(Model):
         inputs = features[self.columns].to_numpy(np.float32)
         # In place: making XGBoost's own matrix would take as long as predicting.
         probability: FloatArray = self.booster.inplace_predict(
-            inputs, base_margin=_offset(features), validate_features=False
+            inputs, base_margin=league_log_odds(features), validate_features=False
         ).astype(float)
         return probability
 
@@ -127,7 +127,7 @@ class Boosting(Model):
         self._use_threads_for(features)
         found = self.booster.predict(self._matrix(features), pred_contribs=True).astype(float)
         table = pd.DataFrame(found[:, :-1], columns=self.columns, index=features.index)
-        offset = _offset(features)
+        offset = league_log_odds(features)
         start = float(found[:, -1].mean())
         table[LEAGUE_RATE] = found[:, -1] - start  # XGBoost files the offset with the bias, which is one for all
         if abs(table[LEAGUE_RATE] - (offset - offset.mean())).max() > 1e-3:
@@ -172,7 +172,3 @@ class Boosting(Model):
     def parameters(self) -> dict[str, Any]:
         """See `Model.parameters`."""
         return {**super().parameters(), "rounds": self.rounds}
-
-
-def _offset(features: pd.DataFrame) -> FloatArray:
-    return logit(features[LEAGUE_RATE].to_numpy(float))

@@ -11,14 +11,11 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from parivision import court
-from parivision.features import SKILLS
+from parivision.features import SKILL_OF_ZONE
 from parivision.models.base import FloatArray, JsonModel, logit, sigmoid
 from parivision.models.logistic import Logistic
 
 IntArray = npt.NDArray[np.int64]
-_SKILL_NAMES = tuple(dict.fromkeys(SKILLS.values()))
-_SKILL_OF_ZONE = np.array([_SKILL_NAMES.index(SKILLS[zone]) for zone in court.ZONES])
 _PLACES = 16  # room for zones and skills in a level's number
 
 
@@ -84,7 +81,7 @@ class Hierarchical(JsonModel):
         return {
             "player": player,
             "player_zone": player * _PLACES + zone,
-            "opponent_skill": opponent * _PLACES + _SKILL_OF_ZONE[zone],
+            "opponent_skill": opponent * _PLACES + SKILL_OF_ZONE[zone],
         }
 
     def fit(

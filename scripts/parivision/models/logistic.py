@@ -10,8 +10,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from parivision import court
-from parivision.features import ACTION_FAMILIES, FEATURES, LEAGUE_RATE
-from parivision.models.base import FloatArray, JsonModel, logit, sigmoid
+from parivision.features import ACTION_FAMILIES, FEATURES
+from parivision.models.base import FloatArray, JsonModel, league_log_odds, sigmoid
 
 
 class Logistic(JsonModel):
@@ -82,7 +82,7 @@ class Logistic(JsonModel):
         position = input_("position")
         main = [np.maximum(distance - knot, 0.0) for knot in self._KNOTS_FT]
         main += [(zone == i).astype(float) for i in range(len(court.ZONES))]
-        main += [_offset(features), *(input_(name) for name in self._PRIORS)]
+        main += [league_log_odds(features), *(input_(name) for name in self._PRIORS)]
         if self.kind == "review":
             family = input_("action_family")
             main.append(input_("action_prior"))
@@ -128,7 +128,7 @@ class Logistic(JsonModel):
         groups = self._terms(features.head(1))
         factors = [self._PENALTY[name] for name, terms in groups.items() for _ in terms]
         ridge = np.append(1e-3, np.array(factors) / self.settings["C"])  # the level is all but free
-        offset, effect = _offset(features), np.zeros(design.shape[1])
+        offset, effect = league_log_odds(features), np.zeros(design.shape[1])
         for _ in range(self._ITERATIONS):
             # In single precision: double would copy half a gigabyte at every step, and only the size of a step differs.
             p = sigmoid(offset + design @ effect.astype(np.float32))
@@ -146,7 +146,7 @@ class Logistic(JsonModel):
     def _predict(self, features: pd.DataFrame) -> FloatArray:
         effect = self.coefficients / self.scale
         departure = self._design(features) @ effect + (self.intercept - float(self.mean @ effect))
-        return sigmoid(_offset(features) + departure)
+        return sigmoid(league_log_odds(features) + departure)
 
     def _content(self) -> dict[str, Any]:
         return {
@@ -169,7 +169,3 @@ class Logistic(JsonModel):
     def parameters(self) -> dict[str, Any]:
         """See `Model.parameters`."""
         return {**super().parameters(), "terms": len(self.coefficients), "knots_ft": list(self._KNOTS_FT)}
-
-
-def _offset(features: pd.DataFrame) -> FloatArray:
-    return logit(features[LEAGUE_RATE].to_numpy(float))
