@@ -19,3 +19,7 @@ class ParameterError(PariVisionError):
 
 class ModelError(PariVisionError):
     """A model file is missing, altered or not of a kind that is loaded."""
+
+
+class SnapshotError(PariVisionError):
+    """A published snapshot is missing or damaged."""
