@@ -294,7 +294,9 @@ say(
 
 # %%
 summary = report_card.summarise(chosen, scores, gains, optimum)
-write_json(report_card.with_findings(summary, against, brier, best, carried), product["evaluation"])
+found = report_card.with_findings(summary, against, brier, best, carried)
+cut = {"pre_shot": slices, "review": labels}
+write_json(report_card.with_tables(found, scores, curves, cut, best), product["evaluation"])
 say(
     f"Pre-shot, the probabilities are better than the zone's rate by {gains['pre_shot']['gain']:.4f}",
     f"{between(gains['pre_shot']['gain_ci'])} nats a shot",

@@ -126,5 +126,7 @@ say(
 
 # %%
 page = drift.evidently_report(before, now, Path(str(product["evidently"])), settings)
-write_json({**verdict, "evidently": page.name}, product["drift"])
+spans = {"reference_days": report_card.span(reference), "current_days": report_card.span(current)}
+tables = {"columns": report_card.effects(columns).to_dict("records"), "weeks": weeks.to_dict("records")}
+write_json({**verdict, **spans, **tables, "evidently": page.name}, product["drift"])
 say(f"Verdict: {verdict['status']}. [Evidently's report]({page.name}) shows the distributions behind it.")

@@ -23,7 +23,7 @@
 # %% tags=["parameters"]
 upstream = [
     "collect_shots", "clean_shots", "explore_shots", "build_features", "tune_model", "train_model", "evaluate_model",
-    "explain_model", "rate_shooters", "promote_model", "monitor_drift",
+    "explain_model", "rate_shooters", "promote_model", "monitor_drift", "publish_snapshot",
 ]  # fmt: skip
 product = None
 resources_ = None  # files of the package that this notebook depends on

@@ -94,6 +94,41 @@ def lab(jupyter_arguments: tuple[str, ...]) -> None:
 
 
 @cli.command()
+@click.option(
+    "--address", default="127.0.0.1", show_default=True, help="where to listen; others need a token or password"
+)
+@click.option("--port", default=8866, show_default=True, type=click.IntRange(1, 65535))
+@click.option("--base-path", default="/", show_default=True, help="what addresses begin with, behind a reverse proxy")
+@click.option("--token", help="lets a reader in: as ?token=... or in the login form  [PARIVISION_DASHBOARD_TOKEN]")
+@click.option("--kernels", type=click.IntRange(1, 1000), help="most pages open at once  [PARIVISION_DASHBOARD_KERNELS]")
+@click.option("--idle-minutes", type=click.FloatRange(0.01, 1440), help="a page unused for so long is ended")
+@click.option("--pool", type=click.IntRange(0, 20), help="kernels that wait for visitors of the first page")
+@click.option("--no-browser", is_flag=True, help="do not open it here")
+def dashboard(
+    address: str,
+    port: int,
+    base_path: str,
+    token: str | None,
+    kernels: int | None,
+    idle_minutes: float | None,
+    pool: int | None,
+    no_browser: bool,
+) -> None:
+    """Serve the dashboard on the newest build; a password is set as PARIVISION_DASHBOARD_PASSWORD."""
+    from parivision.dashboard.server import Options, serve
+
+    given = {"token": token, "kernels": kernels, "idle_minutes": idle_minutes, "pool": pool}
+    options = Options.of_settings(
+        address=address,
+        port=port,
+        base_path=base_path,
+        open_browser=not no_browser,
+        **{name: value for name, value in given.items() if value is not None},
+    )
+    serve(options, click.echo)
+
+
+@cli.command()
 @click.option("--port", default=5000, show_default=True, help="on loopback")
 def mlflow(port: int) -> None:
     """Open MLflow's pages on the recorded candidates."""
@@ -153,6 +188,19 @@ def benchmark_scoring(shots: int, repeats: int) -> None:
     from parivision.benchmarks import scoring
 
     click.echo(scoring(shots, repeats))
+
+
+@benchmark.command("dashboard")
+@click.option("--users", default=20, show_default=True, type=click.IntRange(1, 200), help="pages open at once")
+@click.option("--rounds", default=6, show_default=True, type=click.IntRange(1, 100), help="clicks and filters of each")
+@click.option("--think", default=2.0, show_default=True, type=click.FloatRange(0, 60), help="seconds between them")
+@click.option("--pool", default=2, show_default=True, type=click.IntRange(0, 20))
+@click.option("--json", "json_file", type=click.Path(dir_okay=False), help="also write the figures to this file")
+def benchmark_dashboard(users: int, rounds: int, think: float, pool: int, json_file: str | None) -> None:
+    """Time opening, clicking and filtering with many users at once on the newest build, and what each costs."""
+    from parivision.dashboard.load import measure
+
+    click.echo(measure(users, rounds, think, pool, json_file))
 
 
 def main() -> None:

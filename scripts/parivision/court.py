@@ -170,3 +170,21 @@ def on_court(x_ft: npt.ArrayLike, y_ft: npt.ArrayLike) -> npt.NDArray[np.bool_]:
     top = COURT_LENGTH_FT - HOOP_TO_BASELINE_FT
     inside: npt.NDArray[np.bool_] = (np.abs(x) <= COURT_WIDTH_FT / 2 + 1) & (y >= BASELINE_Y_FT - 1) & (y <= top + 1)
     return inside
+
+
+def hexagon_of(x_ft: npt.ArrayLike, y_ft: npt.ArrayLike, radius_ft: float = 1.0) -> tuple[FloatArray, FloatArray]:
+    """Centre of the pointy-topped hexagon that holds each place, feet, two arrays of shape (n,).
+
+    The hexagonal lattice is two rectangular ones, shifted by half a cell; a place belongs to the nearer centre.
+    """
+    x, y = np.asarray(x_ft, dtype=float), np.asarray(y_ft, dtype=float)
+    width, height = 3**0.5 * radius_ft, 3 * radius_ft
+    x_a, y_a = np.round(x / width) * width, np.round(y / height) * height
+    x_b = (np.floor(x / width) + 0.5) * width
+    y_b = (np.floor(y / height) + 0.5) * height
+    # Squared distances: `published.tallies` says the same in SQL, bit for bit.
+    nearer_b = (x - x_b) * (x - x_b) + (y - y_b) * (y - y_b) < (x - x_a) * (x - x_a) + (y - y_a) * (y - y_a)
+    # Rounded so that the same hexagon has the same key whichever place it was reached from; never minus zero.
+    centre_x = np.round(np.where(nearer_b, x_b, x_a), 6) + 0.0
+    centre_y = np.round(np.where(nearer_b, y_b, y_a), 6) + 0.0
+    return centre_x.astype(np.float64), centre_y.astype(np.float64)

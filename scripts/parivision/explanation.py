@@ -1,8 +1,4 @@
-"""What moved a prediction: exact contributions of the trees, in the words of a coach, and what-if curves.
-
-Contributions are Shapley values of the trees' log-odds (Lundberg et al., 2020, Nature Machine Intelligence 2), which
-XGBoost computes exactly: from the model's average shot they add up to this shot's log-odds.
-"""
+"""What moves predictions, over many shots: the importance of groups of inputs, and what-if curves."""
 
 from __future__ import annotations
 
@@ -17,74 +13,18 @@ import numpy.typing as npt
 import pandas as pd
 
 from parivision import court, evaluation
-from parivision.errors import ModelError
+from parivision.contributions import GROUPS as GROUPS
+from parivision.contributions import OTHER as OTHER
+from parivision.contributions import RUN as RUN
+from parivision.contributions import Contributions as Contributions
+from parivision.contributions import contributions as contributions
+from parivision.contributions import explain as explain
+from parivision.contributions import group_of as group_of
 from parivision.evaluation import FloatArray
 from parivision.features import LEAGUE_RATE
-from parivision.models import Boosting, Model, load_model
-from parivision.models.base import sigmoid
+from parivision.models import Model, load_model
 
-# The first pattern that a feature's name matches is its group; what none matches is "other".
-GROUPS: dict[str, str] = {
-    "label": r"^action",
-    "rest and season": r"(^|_)rest(_|$)|back_to_back|days_since|season",
-    "defence": r"opponent|defen[cs]e",
-    "rebound or transition": r"^previous_|since_attempt|since_own|putback|put_back|transition|rebound",
-    "run of makes": r"residual_in_game|makes_in_game|made_in_game|streak|(^|_)run(_|$)",
-    "game context": r"_in_game|margin|home|fatigue",
-    "clock": r"period|seconds|heave",
-    "shooter": r"player|shooter|position",
-    "place": r"distance|angle|zone|shot_value|_ft$|league|corner|arc|surface",
-    "team": r"team",
-}
-OTHER = "other"
 SAMPLE_SHOTS = 2000  # explained and moved about; every curve predicts all of them some ten times
-RUN = "run of makes"
-
-
-def group_of(feature: str) -> str:
-    """The group in words that a feature belongs to."""
-    return next((group for group, pattern in GROUPS.items() if re.search(pattern, feature)), OTHER)
-
-
-@dataclass(frozen=True)
-class Contributions:
-    """What moved each of n predictions away from the model's average shot.
-
-    Attributes
-    ----------
-    log_odds : pd.DataFrame, shape (n, m)
-        Of each feature; the sum of a row and `start` is the prediction's log-odds.
-    start : float
-        Log-odds of the average shot.
-    """
-
-    log_odds: pd.DataFrame
-    start: float
-
-    @property
-    def probability(self) -> FloatArray:
-        """The predictions, shape (n,)."""
-        return sigmoid(self.start + self.log_odds.sum(axis=1).to_numpy(float))
-
-    @property
-    def start_probability(self) -> float:
-        """What the average shot gets."""
-        return float(sigmoid(self.start))
-
-    def points(self) -> pd.DataFrame:
-        """Each group's part of the change from `start_probability`, in shares of 1, shape (n, groups).
-
-        A log-odds moves a probability more near one half than near the ends, so there is no one exchange rate. Each
-        shot gets its own: its whole change of probability over its whole change of log-odds. The parts of a shot
-        therefore add up to its change, and keep the signs and proportions of its log-odds.
-        """
-        change = self.log_odds.sum(axis=1).to_numpy(float)
-        start = self.start_probability
-        flat = np.abs(change) < 1e-6
-        slope = start * (1 - start)  # the limit where nothing changes in sum
-        rate = np.where(flat, slope, (self.probability - start) / np.where(flat, 1.0, change))
-        grouped = self.log_odds.T.groupby([group_of(str(c)) for c in self.log_odds.columns]).sum().T
-        return grouped.mul(rate, axis=0)
 
 
 def load_trained(folder: str | Path, training: Mapping[str, Any], kind: str, candidate: str) -> Model:
@@ -102,36 +42,6 @@ def load_trained(folder: str | Path, training: Mapping[str, Any], kind: str, can
 def rows_of(features: pd.DataFrame, shots: pd.DataFrame) -> pd.DataFrame:
     """The features of these shots, in their order, without `shot_id`."""
     return features.set_index("shot_id").loc[shots["shot_id"]].reset_index(drop=True)
-
-
-def contributions(model: Model, features: pd.DataFrame, average: pd.DataFrame | None = None) -> Contributions:
-    """Exact contributions of the trees' features, calibration included.
-
-    Parameters
-    ----------
-    model : Model
-        Gradient-boosted trees.
-    features : pd.DataFrame, shape (n, m)
-        From `features.build_features`.
-    average : pd.DataFrame, optional
-        Features of the shots whose average the others are told apart from; `features` by default.
-
-    Raises
-    ------
-    ModelError
-        Where the model has no trees.
-    """
-    if not isinstance(model, Boosting):
-        raise ModelError(f"a {model.name} model has no trees to explain; explain the boosting candidate")
-    table, start = model.contributions(features)
-    if average is not None:
-        # The trees' own part of the start is one for all; the rest is the league's rate, which goes back to it.
-        _, usual = model.contributions(average)
-        table[LEAGUE_RATE] += start - usual
-        start = usual
-    # A calibration is a straight line in log-odds, so it passes through the sum.
-    intercept, slope = (model.calibration.intercept, model.calibration.slope) if model.calibration else (0.0, 1.0)
-    return Contributions(slope * table, intercept + slope * start)
 
 
 def group_importance(points: pd.DataFrame, games: npt.ArrayLike, seed: int = 0) -> pd.DataFrame:
@@ -155,32 +65,6 @@ def group_importance(points: pd.DataFrame, games: npt.ArrayLike, seed: int = 0) 
     table = pd.DataFrame({"group": size.columns, "points": size.mean().to_numpy()})
     table[["low", "high"]] = ends
     return table.sort_values("points", ascending=False, ignore_index=True)
-
-
-def explain(found: Contributions, top: int = 3) -> list[str]:
-    """A sentence for each shot that says what moved its number.
-
-    Such as "62 %, against 46 % for the average shot: +14 points for the place, +4 for the shooter, -2 for the clock;
-    all else 0." The parts of a sentence add up, to rounding.
-    """
-    sentences = []
-    probability = found.probability
-    for row, (_, parts) in enumerate(found.points().iterrows()):
-        largest = parts.reindex(parts.abs().sort_values(ascending=False).index)[:top]
-        rest = parts.sum() - largest.sum()
-        said = [
-            f"{100 * value:+.0f} {'points ' if nth == 0 else ''}for the {group}"
-            for nth, (group, value) in enumerate(largest.items())
-            if abs(value) >= 0.005
-        ]
-        start = f"{100 * probability[row]:.0f} %, against {100 * found.start_probability:.0f} % for the average shot"
-        if not said:
-            sentences.append(f"{start}: nothing about it stands out.")
-            continue
-        sentences.append(
-            f"{start}: {', '.join(said)}; all else {100 * rest:+.0f}.".replace("+0.", "0.").replace("-0.", "0.")
-        )
-    return sentences
 
 
 def examples(test: pd.DataFrame, probability: npt.ArrayLike) -> dict[str, int]:

@@ -25,6 +25,7 @@ DESCRIPTIONS = {
     "rate_shooters": "Who makes more than an average shooter would, what is luck, and what a price is worth",
     "promote_model": "Whether a challenger replaced the champion, and why",
     "monitor_drift": "Whether the newest games still look like those the model was built on",
+    "publish_snapshot": "Whether what the dashboard reads says the same as the tables of this build",
     "write_portal": "What this build found, gathered",
 }
 
@@ -66,13 +67,13 @@ def summarise(found: Mapping[str, Any], tasks: list[dict[str, Any]]) -> dict[str
         "rows": {key: accounting[key] for key in ("read", "stored", "duplicates", "rejected", "corrected", "snapshot")},
         "models": {
             kind: {
-                **scores,
+                **_figures(scores),
                 "promoted": found["decisions"][kind]["promoted"],
                 "sha256": found["decisions"][kind]["champion_sha256"],
             }
             for kind, scores in found["evaluation"].items()
         },
-        "drift": found["drift"],
+        "drift": _figures(found["drift"]),
         "source": found["collected"]["source"],
         "source_label": found["collected"]["label"],
         "simulated": found["collected"]["simulated"],
@@ -82,6 +83,11 @@ def summarise(found: Mapping[str, Any], tasks: list[dict[str, Any]]) -> dict[str
         "tasks": {t["task"]: {"seconds": t["seconds"], "peak_memory_mib": t["peak_memory_mib"]} for t in tasks},
         "built_at": datetime.now(UTC).isoformat(timespec="seconds"),
     }
+
+
+def _figures(found: Mapping[str, Any]) -> dict[str, Any]:
+    """Without the tables, lists of rows, that only figures are drawn from."""
+    return {key: v for key, v in found.items() if not (isinstance(v, list) and v and isinstance(v[0], dict))}
 
 
 def run_record(summary: Mapping[str, Any], tasks: list[dict[str, Any]]) -> dict[str, Any]:

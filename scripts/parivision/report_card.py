@@ -397,6 +397,30 @@ def with_findings(
     return found
 
 
+def with_tables(
+    found: dict[str, Any],
+    scores: pd.DataFrame,
+    curves: pd.DataFrame,
+    cut: dict[str, pd.DataFrame],
+    chosen: dict[str, str],
+) -> dict[str, Any]:
+    """`with_findings`'s figures with the tables behind them, as lists of rows: `candidates`, `reliability`, `slices`.
+
+    `scores` come from `score_all`, `curves` from `reliability_all`, and for each kind `cut` holds its `slices`.
+    """
+    measured = ["candidate", "log_loss", "log_loss_ci", "n"]
+    return {
+        kind: {
+            **own,
+            "candidate": chosen[kind],
+            "candidates": scores.loc[scores["kind"] == kind, measured].to_dict("records"),
+            "reliability": curves[curves["model"] == f"{kind} {chosen[kind]}"].to_dict("records"),
+            "slices": cut[kind].to_dict("records"),
+        }
+        for kind, own in found.items()
+    }
+
+
 def scored_games(shots: pd.DataFrame, predictions: pd.DataFrame, chosen: dict[str, str]) -> pd.DataFrame:
     """Shots of all games that the models were not fitted on when they predicted them, with `prediction`, by date."""
     scored = predictions.rename(columns={f"pre_shot.{chosen['pre_shot']}": "prediction"})

@@ -33,6 +33,23 @@ class Settings(BaseSettings):
         An MLflow server; the SQLite file under `data_dir` where it is not set. MLflow's own variable counts too.
     nba_stats_url : str or None
         Address that stands in for the NBA Stats service, such as a proxy or a test server.
+    snapshots_kept : int
+        Published snapshots to keep for the dashboard, the newest included; a link to an older one no longer opens.
+    dashboard_token, dashboard_password : SecretStr or None
+        What lets a reader into the dashboard, at least eight characters; needed wherever it listens on more than
+        loopback.
+    dashboard_kernels : int
+        Most pages of it that are open at once; 0 for what the machine carries.
+    dashboard_idle_minutes : float
+        A page that was not used for so long is ended.
+    dashboard_abandoned_seconds : float
+        A page without a connection is ended after so long.
+    dashboard_pool : int
+        Kernels that wait for visitors of its first page.
+    dashboard_hosts : str
+        Names besides localhost, separated by commas, that a reverse proxy on this machine serves it under.
+    dashboard_embedded_by : str
+        Origins that may show it in a frame, separated by spaces.
     """
 
     # An empty variable (`PARIVISION_MONGODB_URI=`) is how a shell or a compose file says "not set".
@@ -45,6 +62,15 @@ class Settings(BaseSettings):
         default=None, validation_alias=AliasChoices("PARIVISION_MLFLOW_TRACKING_URI", "MLFLOW_TRACKING_URI")
     )
     nba_stats_url: str | None = None
+    snapshots_kept: int = Field(default=10, ge=1)
+    dashboard_token: SecretStr | None = None
+    dashboard_password: SecretStr | None = None
+    dashboard_kernels: int = Field(default=0, ge=0, le=1000)
+    dashboard_idle_minutes: float = Field(default=20, gt=0, le=1440)
+    dashboard_abandoned_seconds: float = Field(default=60, gt=0, le=3600)
+    dashboard_pool: int = Field(default=2, ge=0, le=20)
+    dashboard_hosts: str = Field(default="", pattern=r"^[A-Za-z0-9.,: -]*$")
+    dashboard_embedded_by: str = Field(default="", pattern=r"^[A-Za-z0-9.:/* '-]*$")
 
     @classmethod
     def settings_customise_sources(
@@ -56,6 +82,8 @@ class Settings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """The workspace's own `.env`, wherever the process was started from."""
+        if os.environ.get("PARIVISION_DOTENV") == "":  # a kernel of the dashboard: what it may know, it was given
+            return init_settings, env_settings
         env_file = DotEnvSettingsSource(
             settings_cls, env_file=workspace_root() / ".env", env_file_encoding="utf-8", env_ignore_empty=True
         )

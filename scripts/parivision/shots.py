@@ -72,6 +72,40 @@ COLUMNS: dict[str, str] = {
     "simulated": "bool",
 }
 
+# The unit and the meaning of each column, for readers of the data; the ranges are in the schema.
+MEANINGS: dict[str, tuple[str, str]] = {
+    "shot_id": ("", "Natural key: what makes two accounts one shot"),
+    "season": ("", "Season, by the game's number"),
+    "season_type": ("", "Kind of game: regular season, playoffs, ..."),
+    "game_id": ("", "Ten digits, as the league numbers its games"),
+    "game_date": ("day", "Date of the game, local to the arena"),
+    "event_id": ("", "Number of the event within its game, where the source has one"),
+    "period": ("", "1 to 4, then one for each overtime"),
+    "period_seconds_left": ("s", "Seconds left in the period"),
+    "player_id": ("", "The shooter, as the league numbers its players"),
+    "player_name": ("", "The shooter"),
+    "position": ("", "Guard, forward or centre, where the source says so"),
+    "team_id": ("", "The shooter's team, as the league numbers its teams"),
+    "team_name": ("", "The shooter's team"),
+    "team": ("", "The shooter's team, as a code"),
+    "opponent": ("", "The other team, as a code"),
+    "home": ("yes or no", "Whether the shooter's team plays at home"),
+    "action_type": ("", "The scorer's label, written after the fact"),
+    "x_ft": ("ft", "Place across the court from the hoop's centre, right positive"),
+    "y_ft": ("ft", "Place along the court from the hoop's centre, towards half court positive"),
+    "distance_ft": ("ft", "Distance from the hoop's centre, computed from the place"),
+    "angle_deg": ("degrees", "Direction from the hoop, 0 straight ahead, computed from the place"),
+    "zone": ("", "Zone of the court, computed from the place"),
+    "shot_value": ("points", "What a make is worth, computed from the place"),
+    "made": ("yes or no", "Whether it went in"),
+    "recorded_zone": ("", "The zone that the source itself says, for comparison only"),
+    "recorded_shot_value": ("points", "The value that the source itself says, for comparison only"),
+    "recorded_distance_ft": ("ft", "The distance that the source itself says, in whole feet rounded down"),
+    "source": ("", "The source whose account of the shot is kept"),
+    "sources": ("", "Every source that reported it"),
+    "simulated": ("yes or no", "Whether it comes from the simulated league"),
+}
+
 # What says that two accounts of one shot differ; a change in any of them is a correction. Names are spelled, and
 # positions given, differently by different sources without the shot being another.
 CONTENT_COLUMNS = (

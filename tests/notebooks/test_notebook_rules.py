@@ -23,7 +23,7 @@ LIBRARIES = {"parivision", "pandas", "numpy"} | sys.stdlib_module_names
 GIVEN_BY_PLOOMBER = {"upstream", "product"}
 VERBS = {
     "build", "clean", "collect", "compare", "evaluate", "explain", "explore", "load", "monitor", "predict",
-    "promote", "rate", "score", "summarise", "train", "tune", "write",
+    "promote", "publish", "rate", "score", "summarise", "train", "tune", "write",
 }  # fmt: skip
 SECRET = re.compile(r"passw|secret|token|api_?key|credential|private|uri", re.IGNORECASE)
 QUERY = re.compile(r"\b(select\b.+\bfrom|insert\s+into|delete\s+from|update\b.+\bset|create\s+table)\b", re.I | re.S)

@@ -16,7 +16,8 @@ pytestmark = pytest.mark.slow
 
 TASKS = [
     "collect_shots", "clean_shots", "explore_shots", "build_features", "tune_model", "train_model", "evaluate_model",
-    "explain_model", "rate_shooters", "promote_model", "monitor_drift", "write_portal",
+    "explain_model", "rate_shooters", "promote_model", "monitor_drift", "publish_snapshot",
+    "write_portal",
 ]  # fmt: skip
 
 
@@ -115,10 +116,11 @@ def test_one_edit_for_real_in_a_moved_workspace(built: Workspace, tmp_path: Path
     result = moved.build(*moved.options())
 
     assert result.returncode == 0, result.stderr
-    assert notebooks_run(result.stderr) == ["monitor_drift", "write_portal"]
+    assert notebooks_run(result.stderr) == ["monitor_drift", "publish_snapshot", "write_portal"]
     changed = {Path(name).name for name, digest in moved.state().items() if before.get(name) != digest}
     assert changed <= {
         "monitor_drift.ipynb", "monitor_drift.html", "drift.json", "evidently_drift.html",
+        "publish_snapshot.ipynb", "publish_snapshot.html", "published.json",
         "write_portal.ipynb", "write_portal.html", "index.html", "summary.json",
     }  # fmt: skip
     assert {"monitor_drift.html", "summary.json"} <= changed

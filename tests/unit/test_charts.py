@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from parivision import charts, court
-from parivision.charts.shooting import hexagon_of, hexagon_table
+from parivision.charts.shooting import hexagon_table
 from parivision.charts.theme import TEMPLATE, points_interval, wilson_interval
 
 HOSTILE = "</script><img src=x onerror=alert(1)>"
@@ -102,7 +102,7 @@ class TestHexagons:
 
     @given(x=st.floats(-25, 25), y=st.floats(-6, 42), radius=st.floats(0.3, 4))
     def test_a_place_lies_inside_its_hexagon(self, x: float, y: float, radius: float) -> None:
-        centre_x, centre_y = hexagon_of([x], [y], radius)
+        centre_x, centre_y = court.hexagon_of([x], [y], radius)
         dx, dy = abs(x - centre_x[0]), abs(y - centre_y[0])
         across = 3**0.5 / 2 * radius  # from the centre to a side
         assert dx <= across + 1e-5

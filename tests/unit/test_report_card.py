@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from simulated_shots import features, league, truth
 
-from parivision import court, evaluation, report_card, training
+from parivision import court, evaluation, portal, report_card, training
 from parivision.features import ACTIONS
 from parivision.report_card import test_games as games_of_the_test
 from parivision.shots import seven_variables
@@ -210,3 +210,33 @@ def test_effects_are_sizes_whatever_their_sign() -> None:
     assert report_card.effects(columns).to_dict("records") == [
         {"column": "a", "value": 0.3, "threshold": 0.1, "drifted": True, "test": "Z"}
     ]
+
+
+def test_the_tables_behind_the_figures_travel_with_the_scores_and_not_into_the_summary() -> None:
+    test = report_card.with_context(held_out(), features(SHOTS).assign(shot_id=league(SHOTS)["shot_id"]))
+    scores, curves = report_card.score_all(test, seed=1), report_card.reliability_all(test, CHOSEN, seed=1)
+    cut = {kind: report_card.slices(test, "logistic", 1, kind) for kind in CHOSEN}
+    found = report_card.with_tables({k: {"log_loss": 0.6} for k in CHOSEN}, scores, curves, cut, CHOSEN)
+    for kind, own in found.items():
+        assert own["log_loss"] == 0.6
+        assert own["candidate"] == "logistic"
+        assert {row["model"] for row in own["reliability"]} == {f"{kind} logistic"}
+        assert sum(row["n"] for row in own["reliability"]) <= len(test)
+        assert [row["candidate"] for row in own["candidates"]] == ["zone_rate", "logistic"]
+        assert len(own["slices"]) == len(cut[kind])
+    assert len(found["review"]["slices"]) > len(found["pre_shot"]["slices"])  # the label is a slice there
+    accounting = dict.fromkeys(("read", "stored", "duplicates", "rejected", "corrected", "snapshot"), 1)
+    collected = {"source": "virtual", "label": "", "simulated": True}
+    summary = portal.summarise(
+        {
+            "accounting": {**accounting, "store": ""},
+            "collected": collected,
+            "evaluation": found,
+            "decisions": {kind: {"promoted": True, "champion_sha256": ""} for kind in CHOSEN},
+            "drift": {"status": "ok", "reasons": [], "columns": [{"column": "zone"}]},
+        },
+        [],
+    )
+    assert summary["models"]["review"]["log_loss"] == 0.6
+    assert not {"slices", "reliability", "candidates"} & set(summary["models"]["review"])
+    assert summary["drift"] == {"status": "ok", "reasons": []}

@@ -111,11 +111,8 @@ def court_shapes(*, line_colour: str = LINE_COLOUR, line_width: float = 1.3) -> 
     return shapes
 
 
-def draw_court(fig: go.Figure | None = None, *, line_colour: str = LINE_COLOUR, line_width: float = 1.3) -> go.Figure:
-    """Draw a half court on `fig` (a new figure by default), set equal axes without ticks, and return `fig`."""
-    fig = go.Figure() if fig is None else fig
-    for shape in court_shapes(line_colour=line_colour, line_width=line_width):
-        fig.add_shape(**shape)
+def court_layout(*, line_colour: str = LINE_COLOUR, line_width: float = 1.3) -> dict[str, Any]:
+    """The layout of a half court, equal axes without ticks, for a figure that is made in one step."""
     half = court.COURT_WIDTH_FT / 2
     bare: dict[str, Any] = {
         "showgrid": False,
@@ -124,15 +121,23 @@ def draw_court(fig: go.Figure | None = None, *, line_colour: str = LINE_COLOUR, 
         "ticks": "",
         "showline": False,
         "title": None,
+        "constrain": "domain",
     }
-    fig.update_xaxes(range=[-half - _MARGIN_FT, half + _MARGIN_FT], constrain="domain", **bare)
-    fig.update_yaxes(
-        range=[court.BASELINE_Y_FT - _MARGIN_FT, court.HALF_COURT_Y_FT + _MARGIN_FT],
-        scaleanchor="x",
-        scaleratio=1,
-        constrain="domain",
-        **bare,
-    )
-    # A page that shows the figure can keep its height in step with its width (see reporting's report.js).
-    fig.update_layout(template=TEMPLATE, height=640, meta={"height_per_width": HEIGHT_PER_WIDTH})
-    return fig
+    ends = [court.BASELINE_Y_FT - _MARGIN_FT, court.HALF_COURT_Y_FT + _MARGIN_FT]
+    return {
+        "template": TEMPLATE,
+        "height": 640,
+        # A page that shows the figure can keep its height in step with its width (see reporting's report.js).
+        "meta": {"height_per_width": HEIGHT_PER_WIDTH},
+        "shapes": court_shapes(line_colour=line_colour, line_width=line_width),
+        "xaxis": {"range": [-half - _MARGIN_FT, half + _MARGIN_FT], **bare},
+        "yaxis": {"range": ends, "scaleanchor": "x", "scaleratio": 1, **bare},
+    }
+
+
+def draw_court(fig: go.Figure | None = None, *, line_colour: str = LINE_COLOUR, line_width: float = 1.3) -> go.Figure:
+    """Draw a half court on `fig` (a new figure by default), set equal axes without ticks, and return `fig`."""
+    fig = go.Figure() if fig is None else fig
+    layout = court_layout(line_colour=line_colour, line_width=line_width)
+    shapes = [*fig.layout.shapes, *layout.pop("shapes")]
+    return fig.update_layout(**layout, shapes=shapes)

@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from parivision import court
-from parivision.charts.court import draw_court
+from parivision.charts.maps import MEASURE_NAMES, Measure, hexagon_map
 from parivision.charts.theme import (
     ACCENT,
     CATEGORICAL,
-    DIVERGING,
     INK,
     MUTED,
-    FloatArray,
     empty_figure,
     error_bars,
     finish,
@@ -26,33 +21,11 @@ from parivision.charts.theme import (
     points_interval,
     require_columns,
     rows_height,
-    stepped,
     wilson_interval,
 )
+from parivision.shooting.maps import cell_differences
 
-Measure = Literal["points_per_shot", "make_rate"]
-
-# A hexagon of few shots would be the map's loudest colour by luck alone: its colour is drawn towards the
-# baseline as if this many average shots had been added. The hover gives the plain numbers.
-SHRINKAGE_SHOTS = 15
-_MEASURE_NAMES = {"points_per_shot": "points per shot", "make_rate": "make rate"}
-
-
-def hexagon_of(x_ft: npt.ArrayLike, y_ft: npt.ArrayLike, radius_ft: float = 1.0) -> tuple[FloatArray, FloatArray]:
-    """Centre of the pointy-topped hexagon that holds each place, feet, two arrays of shape (n,).
-
-    The hexagonal lattice is two rectangular ones, shifted by half a cell; a place belongs to the nearer centre.
-    """
-    x, y = np.asarray(x_ft, dtype=float), np.asarray(y_ft, dtype=float)
-    width, height = 3**0.5 * radius_ft, 3 * radius_ft
-    x_a, y_a = np.round(x / width) * width, np.round(y / height) * height
-    x_b = (np.floor(x / width) + 0.5) * width
-    y_b = (np.floor(y / height) + 0.5) * height
-    nearer_b = np.hypot(x - x_b, y - y_b) < np.hypot(x - x_a, y - y_a)
-    # Rounded so that the same hexagon has the same key whichever place it was reached from; never minus zero.
-    centre_x = np.round(np.where(nearer_b, x_b, x_a), 6) + 0.0
-    centre_y = np.round(np.where(nearer_b, y_b, y_a), 6) + 0.0
-    return centre_x.astype(np.float64), centre_y.astype(np.float64)
+_CENTRE = ("x_ft", "y_ft")
 
 
 def hexagon_table(shots: pd.DataFrame, radius_ft: float = 1.0) -> pd.DataFrame:
@@ -71,7 +44,7 @@ def hexagon_table(shots: pd.DataFrame, radius_ft: float = 1.0) -> pd.DataFrame:
         `x_ft`, `y_ft` (the centre), `attempts`, `made`, `points`.
     """
     require_columns(shots, ("x_ft", "y_ft", "made", "shot_value"), "hexagon_table")
-    x, y = hexagon_of(shots["x_ft"].to_numpy(), shots["y_ft"].to_numpy(), radius_ft)
+    x, y = court.hexagon_of(shots["x_ft"].to_numpy(), shots["y_ft"].to_numpy(), radius_ft)
     made = shots["made"].to_numpy(dtype=int)
     cells = pd.DataFrame(
         {"x_ft": x, "y_ft": y, "attempts": 1, "made": made, "points": made * shots["shot_value"].to_numpy(dtype=int)}
@@ -97,8 +70,9 @@ def shot_map(
         `x_ft`, `y_ft` (feet from the hoop), `made` (bool), `shot_value` (2 or 3), one row a shot.
     league : DataFrame, optional
         The same columns: what to compare with. Colour is then the difference from the league's average in the
-        same hexagon (its zone where the league took fewer than 50 there). Without it, colour is the difference
-        from the average of `shots` themselves.
+        same hexagon, drawn to its zone's where the league took few there. Without it, colour is the difference from
+        the average of `shots` themselves. Either is shrunk (`shooting.maps.cell_differences`): a hexagon of few shots
+        would be the loudest colour by luck alone.
     measure : {"points_per_shot", "make_rate"}
     radius_ft : float
         From a hexagon's centre to a corner.
@@ -116,118 +90,35 @@ def shot_map(
         return empty_figure(title)
     cells = hexagon_table(shots, radius_ft)
     total = int(cells["attempts"].sum())
-    won = "points" if measure == "points_per_shot" else "made"
     if league is not None and not league.empty:
         require_columns(league, needed, "shot_map (league)")
-        cells["baseline"] = _league_baseline(cells, league, won, radius_ft)
-        reference = "the league from there"
+        theirs = hexagon_table(league, radius_ft).rename(columns=lambda c: c if c in _CENTRE else f"league_{c}")
+        # Hexagons of the league alone still tell what is usual in their zone.
+        cells = cells.merge(theirs, on=list(_CENTRE), how="outer").fillna(0)
+        usual, against, reference = cells["league_made"].sum() / len(league), "league", "the league from there"
     else:
-        cells["baseline"] = cells[won].sum() / total
-        reference = "the average of all shots"
+        usual, against, reference = cells["made"].sum() / total, "average_shooter", "the average of all shots"
+        cells["expected_made"] = cells["attempts"] * usual
+        cells["expected_points"] = cells["attempts"] * cells["points"].sum() / total
+    cells["variance"] = cells["attempts"] * usual * (1 - usual)
     fewest = max(1, total // 20_000) if min_attempts is None else min_attempts
-    cells = cells[(cells["attempts"] >= fewest) & (cells["y_ft"] <= court.HALF_COURT_Y_FT)]
-    if cells.empty:
+    differences = cell_differences(cells, against=against, measure=measure)
+    shown = differences[(differences["attempts"] >= fewest) & (differences["y_ft"] <= court.HALF_COURT_Y_FT)]
+    if shown.empty:
         return empty_figure(title, f"no hexagon of this half court holds {fewest} shots or more")
-    hidden = total - int(cells["attempts"].sum())
+    hidden = total - int(shown["attempts"].sum())
     notes = [subtitle] if subtitle else []
     if hidden:
         rare = f" or from hexagons of fewer than {fewest}" if fewest > 1 else ""
         notes.append(f"{hidden:,} shots beyond half court{rare} are not drawn")
-
-    difference = (cells[won] - cells["attempts"] * cells["baseline"]) / (cells["attempts"] + SHRINKAGE_SHOTS)
-    limit = 0.4 if measure == "points_per_shot" else 0.15
-    level = np.floor((difference.to_numpy() / limit + 1) / 2 * len(DIVERGING)).clip(0, len(DIVERGING) - 1)
-    # Area grows with attempts up to the busiest twentieth of the hexagons; the rim would dwarf the rest.
-    full = max(float(cells["attempts"].quantile(0.95)), 1.0)
-    size = radius_ft * 0.97 * np.sqrt((cells["attempts"] / full).clip(0.07, 1.0)).to_numpy()
-
-    fig = draw_court()
-    corners = np.radians([30, 90, 150, 210, 270, 330, 30])
-    for step, colour in enumerate(DIVERGING):
-        chosen = level == step
-        if not chosen.any():
-            continue
-        x = cells["x_ft"].to_numpy()[chosen, None] + size[chosen, None] * np.cos(corners)
-        y = cells["y_ft"].to_numpy()[chosen, None] + size[chosen, None] * np.sin(corners)
-        gap = np.full((len(x), 1), np.nan)  # ends one hexagon's outline before the next one's
-        fig.add_scatter(
-            x=np.hstack([x, gap]).ravel().round(2),
-            y=np.hstack([y, gap]).ravel().round(2),
-            mode="lines",
-            fill="toself",
-            fillcolor=colour,
-            line={"width": 0.4, "color": "#9aa3ab"},
-            hoverinfo="skip",
-            showlegend=False,
-        )
-    fig.add_scatter(
-        x=cells["x_ft"].round(2),
-        y=cells["y_ft"].round(2),
-        mode="markers",
-        marker={"size": 11, "opacity": 0, "color": difference, "coloraxis": "coloraxis"},
-        text=_hover(cells, difference, measure, reference),
-        hovertemplate="%{text}<extra></extra>",
-        showlegend=False,
+    return hexagon_map(
+        shown,
+        title=f"{title}, {MEASURE_NAMES[measure]}, n = {total:,} shots",
+        subtitle="; ".join(notes),
+        measure=measure,
+        reference=reference,
+        radius_ft=radius_ft,
     )
-    ticks = np.linspace(-limit, limit, 5)
-    return finish(
-        fig,
-        f"{title}, {_MEASURE_NAMES[measure]}, n = {total:,} shots",
-        "; ".join(notes),
-        height=680,
-        margin={"l": 8, "r": 8, "t": 72, "b": 84},
-        coloraxis={
-            "cmin": -limit,
-            "cmax": limit,
-            "colorscale": stepped(DIVERGING),
-            "colorbar": {
-                "orientation": "h",
-                "x": 0.5,
-                "y": -0.01,
-                "yanchor": "top",
-                "len": 0.72,
-                "thickness": 11,
-                "outlinewidth": 0,
-                "tickvals": ticks,
-                "ticktext": [f"{t:+.1f}" if measure == "points_per_shot" else f"{100 * t:+.0f} %" for t in ticks],
-                "title": {
-                    "text": f"{_MEASURE_NAMES[measure]} above or below {reference}",
-                    "side": "bottom",
-                    "font": {"size": 12, "color": MUTED},
-                },
-            },
-        },
-    )
-
-
-def _league_baseline(cells: pd.DataFrame, league: pd.DataFrame, won: str, radius_ft: float) -> FloatArray:
-    """The league's average of `won` per attempt for each row of `cells`, shape (len(cells),)."""
-    theirs = hexagon_table(league, radius_ft)
-    key = ["x_ft", "y_ft"]
-    theirs["zone"] = court.zone(theirs["x_ft"], theirs["y_ft"])
-    by_zone = theirs.groupby("zone")[["attempts", won]].sum()
-    zone_rate = by_zone[won] / by_zone["attempts"]
-    usual = theirs[won].sum() / theirs["attempts"].sum()
-    same_place = cells[key].merge(theirs[[*key, "attempts", won]], on=key, how="left")
-    fallback = pd.Series(court.zone(cells["x_ft"], cells["y_ft"])).map(zone_rate).fillna(usual).to_numpy(dtype=float)
-    enough = (same_place["attempts"] >= 50).to_numpy()
-    rate = (same_place[won] / same_place["attempts"]).to_numpy(dtype=float)
-    return np.where(enough, rate, fallback)
-
-
-def _hover(cells: pd.DataFrame, difference: pd.Series[float], measure: Measure, reference: str) -> list[str]:
-    low, high = wilson_interval(cells["made"], cells["attempts"])
-    distance = court.distance_ft(cells["x_ft"], cells["y_ft"])
-    zones = court.zone(cells["x_ft"], cells["y_ft"])
-    form = "+.2f" if measure == "points_per_shot" else "+.1%"
-    return [
-        f"<b>{plain(z)}</b>, {d:.0f} ft<br>{n:,} attempts, {m:,} made"
-        f"<br>make rate {m / n:.1%} (95 % {lo:.0%} to {hi:.0%})"
-        f"<br>{p / n:.2f} points per shot<br>{delta:{form}} against {reference} (shrunk)"
-        for z, d, n, m, p, lo, hi, delta in zip(
-            zones, distance, cells["attempts"], cells["made"], cells["points"], low, high, difference, strict=True
-        )
-    ]
 
 
 def rate_by_distance(

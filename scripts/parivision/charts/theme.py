@@ -42,6 +42,33 @@ SEQUENTIAL = ("#eaf1f8", "#c3d8ec", "#93b8dc", "#5f94c7", "#3572ae", "#1f5fa8", 
 # Okabe and Ito's set, darkened where it was too pale for a line on white; order is the order of use.
 CATEGORICAL = ("#1f5fa8", "#c25a0f", "#007f5f", "#a8467e", "#8a6d00", "#2a8fbd", "#4a4a4a")
 
+# Colour of a figure on white -> of the same figure on a dark ground, where light and dark change places. Figures are
+# always made for white; a dark page exchanges the colours, so that no figure has to know where it is shown.
+DARK = {
+    "#ffffff": "#1b2025",
+    INK: "#e6e9ec",
+    MUTED: "#a9b3bc",
+    GRID: "#2c343b",
+    "#c5cbd1": "#4a545d",
+    ACCENT: "#8fbdf0",
+    ALARM: "#f0995c",
+    NEUTRAL: "#87919b",
+    **dict(
+        zip(
+            DIVERGING,
+            ("#a9d0f5", "#78aee2", "#4b82b8", "#35516c", "#333a41", "#644a31", "#a8672d", "#e08f45", "#ffcb9a"),
+            strict=True,
+        )
+    ),
+    **dict(zip(SEQUENTIAL, ("#202a34", "#27405a", "#2f5a84", "#3f7ab2", "#5f9ad2", "#8fbdf0", "#d3e6fb"), strict=True)),
+    **dict(
+        zip(CATEGORICAL, ("#8fbdf0", "#f0a268", "#4dc3a0", "#de8fba", "#d0b443", "#74c4e8", "#c3cad0"), strict=True)
+    ),
+    "#fcfaf6": "#161b20",  # the court's floor
+    "#7d858d": "#7f8a94",  # its lines
+    "#9aa3ab": "#56616b",  # a hexagon's outline
+}
+
 CONFIDENCE_Z = 1.959964  # two-sided 95 %
 
 

@@ -132,9 +132,13 @@ class Hierarchical(JsonModel):
 
     def _predict(self, features: pd.DataFrame) -> FloatArray:
         log_odds = self.intercept + self.slope * logit(self.fixed.predict(features))
-        for name, level in self._levels(features).items():
-            log_odds += self.effects[name].of(level)
+        for departure in self.departures(features).values():
+            log_odds += departure
         return sigmoid(log_odds)
+
+    def departures(self, features: pd.DataFrame) -> dict[str, FloatArray]:
+        """What each factor adds to each shot's log-odds, before calibration, each of shape (n,)."""
+        return {name: self.effects[name].of(level) for name, level in self._levels(features).items()}
 
     def _content(self) -> dict[str, Any]:
         return {

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from parivision import court
-from parivision.features import ACTION_FAMILIES, FEATURES
+from parivision.features import ACTION_FAMILIES, FEATURES, LEAGUE_RATE
 from parivision.models.base import FloatArray, JsonModel, league_log_odds, sigmoid
 
 
@@ -67,8 +67,11 @@ class Logistic(JsonModel):
         self.scale: FloatArray = np.ones(0)
         self.typical_distance_ft: dict[int, float] = {}
 
-    def _terms(self, features: pd.DataFrame) -> dict[str, list[FloatArray]]:
-        """Every term, each of shape (n,), by the group that it is penalised with."""
+    def _terms(self, features: pd.DataFrame) -> dict[str, list[tuple[str, FloatArray]]]:
+        """Every term by the group that it is penalised with: the input that it belongs to, and values of shape (n,).
+
+        Where two inputs meet in a term it belongs to the one that acts: a put-back at the rim is a put-back.
+        """
 
         def input_(name: str) -> FloatArray:
             return features[name].to_numpy(float)
@@ -78,34 +81,39 @@ class Logistic(JsonModel):
         distance = input_("distance_ft")
         distance = np.where(np.isnan(distance), typical[zone], distance)
         # Missing compares false: no attempt before is none that was long ago, and no miss is no put-back.
-        last, own_miss, since = map(input_, ("last_seconds", "seconds_since_own_miss", "seconds_since_attempt"))
+        last, own_miss, since = (
+            (name, input_(name)) for name in ("last_seconds", "seconds_since_own_miss", "seconds_since_attempt")
+        )
         position = input_("position")
-        main = [np.maximum(distance - knot, 0.0) for knot in self._KNOTS_FT]
-        main += [(zone == i).astype(float) for i in range(len(court.ZONES))]
-        main += [league_log_odds(features), *(input_(name) for name in self._PRIORS)]
+        main = [("distance_ft", np.maximum(distance - knot, 0.0)) for knot in self._KNOTS_FT]
+        main += [("zone", (zone == i).astype(float)) for i in range(len(court.ZONES))]
+        main += [(LEAGUE_RATE, league_log_odds(features)), *((name, input_(name)) for name in self._PRIORS)]
         if self.kind == "review":
             family = input_("action_family")
-            main.append(input_("action_prior"))
+            main.append(("action_prior", input_("action_prior")))
             for i in range(len(ACTION_FAMILIES)):
-                main += [(family == i).astype(float), np.where(family == i, np.minimum(distance, 30.0), 0.0)]
-        context = [np.nan_to_num(input_(name)) for name in self._CONTEXT]
-        for values, steps in ((last, (1, 3, 6, 12)), (own_miss, (1, 2, 3, 6)), (since, (3, 6, 10, 16))):
-            context += [(values <= seconds).astype(float) for seconds in steps]
-        context += [(position == i).astype(float) for i in range(3)]
+                here = family == i
+                main += [("action_family", here.astype(float))]
+                main += [("action_family", np.where(here, np.minimum(distance, 30.0), 0.0))]
+        context = [(name, np.nan_to_num(input_(name))) for name in self._CONTEXT]
+        for (name, values), steps in ((last, (1, 3, 6, 12)), (own_miss, (1, 2, 3, 6)), (since, (3, 6, 10, 16))):
+            context += [(name, (values <= seconds).astype(float)) for seconds in steps]
+        context += [("position", (position == i).astype(float)) for i in range(3)]
         # A put-back, a break and a late clock are worth something else at the rim than behind the line.
-        interaction: list[FloatArray] = []
+        interaction: list[tuple[str, FloatArray]] = []
         steps_by_place = ((own_miss, [2, 6]), (since, [6, 10, 16]), (last, [3, 12]))
         places = [zone == court.ZONES.index(name) for name in (court.RESTRICTED_AREA, court.PAINT, court.MID_RANGE)]
-        straight, surface = np.nan_to_num(input_("angle_from_straight_deg")), input_("player_surface")
+        straight = ("angle_from_straight_deg", np.nan_to_num(input_("angle_from_straight_deg")))
+        surface = ("player_surface", input_("player_surface"))
         for place in (*places, distance >= court.CORNER_THREE_X_FT):
-            for values, limits in steps_by_place:
-                interaction += [(place & (values <= seconds)).astype(float) for seconds in limits]
-            interaction += [np.where(place, values, 0.0) for values in (straight, surface)]
+            for (name, values), limits in steps_by_place:
+                interaction += [(name, (place & (values <= seconds)).astype(float)) for seconds in limits]
+            interaction += [(name, np.where(place, values, 0.0)) for name, values in (straight, surface)]
         return {"main": main, "context": context, "interaction": interaction}
 
     def _design(self, features: pd.DataFrame) -> npt.NDArray[np.float32]:
         """Design matrix (n, m): the terms of all groups, in order."""
-        columns = [column for group in self._terms(features).values() for column in group]
+        columns = [values for group in self._terms(features).values() for _, values in group]
         return np.column_stack(columns).astype(np.float32)
 
     def fit(
@@ -147,6 +155,30 @@ class Logistic(JsonModel):
         effect = self.coefficients / self.scale
         departure = self._design(features) @ effect + (self.intercept - float(self.mean @ effect))
         return sigmoid(league_log_odds(features) + departure)
+
+    def contributions(self, features: pd.DataFrame) -> tuple[pd.DataFrame, float]:
+        """What each input adds to each shot's log-odds, before calibration: exact, since the model is a sum.
+
+        A term adds its coefficient times how far the shot is from the mean of the training shots: the Shapley value of
+        a linear model (Lundberg and Lee, 2017, "A unified approach to interpreting model predictions", corollary 1),
+        term by term. An input adds what its terms add; see `_terms` for which those are.
+
+        Returns
+        -------
+        table : pd.DataFrame, shape (n, inputs)
+            Of every input of this kind of model; a row and `start` sum to the prediction's log-odds.
+        start : float
+            Log-odds that all shots start from: the mean over those given for the league's rate, and the training
+            shots' for the rest.
+        """
+        inputs = [name for group in self._terms(features.head(1)).values() for name, _ in group]
+        added = (self._design(features) - self.mean) * (self.coefficients / self.scale)
+        order = {name: column for column, name in enumerate(FEATURES[self.kind])}
+        total = np.zeros((len(features), len(order)))
+        np.add.at(total.T, [order[name] for name in inputs], added.T)
+        offset = league_log_odds(features)
+        total[:, order[LEAGUE_RATE]] += offset - offset.mean()
+        return pd.DataFrame(total, columns=list(order), index=features.index), self.intercept + float(offset.mean())
 
     def _content(self) -> dict[str, Any]:
         return {

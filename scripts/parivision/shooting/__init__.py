@@ -4,7 +4,7 @@ from parivision.shooting.check import sampling_check, split_half_check
 from parivision.shooting.expectation import average_shooter
 from parivision.shooting.leaders import MEASURES, diet, labelled, leaders
 from parivision.shooting.odds import edge_and_kelly, fair_odds
-from parivision.shooting.rates import by, summary, talent
+from parivision.shooting.rates import Sums, by, measure, measure_one, summary, talent
 from parivision.shooting.recommend import CAVEAT, recommendations, sentences
 from parivision.shooting.spread import Spread, fit_spread, shrink
 
@@ -12,6 +12,7 @@ __all__ = [
     "CAVEAT",
     "MEASURES",
     "Spread",
+    "Sums",
     "average_shooter",
     "by",
     "diet",
@@ -20,6 +21,8 @@ __all__ = [
     "fit_spread",
     "labelled",
     "leaders",
+    "measure",
+    "measure_one",
     "recommendations",
     "sampling_check",
     "sentences",

@@ -29,7 +29,7 @@ VOLUME_SCALE = 10.0  # attempts per game
 _SKILL_VALUE = {kind: (3 if zone in court.THREE_POINT_ZONES else 2) for zone, kind in SKILLS.items()}
 _ZONE_VALUE = {zone: (3 if zone in court.THREE_POINT_ZONES else 2) for zone in court.ZONES}
 # An expectation of 0 or 1 would leave no luck at all.
-_SUREST = 0.01
+SUREST = 0.01
 
 COUNTS = ("attempts", "games", "made", "points")
 # name -> what it is and its unit; intervals follow their estimate as <name>_low_80, _high_80, _low_95, _high_95.
@@ -59,6 +59,56 @@ COLUMNS: dict[str, str] = {
     "attempts_to_clear": "further attempts, made at the shrunk rate, until the 80 % interval excludes zero",
 }
 WITH_INTERVAL = ("making", "fg_shrunk", "quality_shrunk", "per_game_shrunk")
+
+
+@dataclass(frozen=True)
+class Sums:
+    """All that the figures of some groups need of their shots, in whatever way they were added up.
+
+    Attributes
+    ----------
+    labels : pd.DataFrame
+        The groups' keys and names, one row a group, g in all.
+    attempts, made, expected, variance : arrays, shape (g, 7)
+        By zone in the order of `court.ZONES`: attempts, makes, makes of an average shooter, and their variance, where
+        an expectation counts as no surer than `SUREST`.
+    worth_squares : array, shape (g,)
+        Sum of the squares of the attempts' expected points.
+    games : array, shape (g,)
+        Games with such an attempt.
+    game_squares : array, shape (g,)
+        Sum over those games of the square of the attempts in it.
+    """
+
+    labels: pd.DataFrame
+    attempts: FloatArray
+    made: FloatArray
+    expected: FloatArray
+    variance: FloatArray
+    worth_squares: FloatArray
+    games: FloatArray
+    game_squares: FloatArray
+
+    def cells(self) -> _Cells:
+        """By group and zone where the zone is a key, else by group and skill; only those that anybody took."""
+        present = np.flatnonzero(self.attempts.sum(axis=0) > 0)
+        by_zone = "zone" in self.labels
+        of_zone = {int(z): court.ZONES[z] if by_zone else SKILLS[court.ZONES[z]] for z in present}
+        values = _ZONE_VALUE if by_zone else _SKILL_VALUE
+        units = tuple(sorted(set(of_zone.values()), key=list(values).index))
+
+        def gathered(of_zones: FloatArray) -> FloatArray:
+            columns = [of_zones[:, [z for z, name in of_zone.items() if name == unit]].sum(axis=1) for unit in units]
+            return np.column_stack(columns) if columns else np.zeros((len(of_zones), 0))
+
+        return _Cells(
+            units=units,
+            value=np.array([float(values[unit]) for unit in units]),
+            attempts=gathered(self.attempts),
+            made=gathered(self.made),
+            expected=gathered(self.expected),
+            variance=gathered(self.variance),
+        )
 
 
 @dataclass(frozen=True)
@@ -115,12 +165,8 @@ def by(
     ValueError
         A key is no column, or `expected` is not one probability a shot.
     """
-    names = [keys] if isinstance(keys, str) else list(keys)
-    p = _probabilities(expected, len(shots))
-    group, labels = _groups(shots, names)
-    cells = _cells(shots, p, group, len(labels), by_zone="zone" in names)
-    found = spreads if spreads is not None else _spreads(cells)
-    table = pd.concat([labels, _measure(shots, p, group, cells, found)], axis=1)
+    names = _named(keys)
+    table = measure(_sums(shots, expected, names), spreads)
     return table.sort_values(names, kind="stable").reset_index(drop=True)
 
 
@@ -141,22 +187,36 @@ def summary(
     dict
         With no shots the counts are 0 and the rest is nan.
     """
-    p = _probabilities(expected, len(shots))
-    if not len(shots):
-        columns = [*COLUMNS, *(f"{name}{end}" for name in WITH_INTERVAL for end in _ends())]
-        return {name: 0 if name in COUNTS else float("nan") for name in columns}
-    group = np.zeros(len(shots), dtype=np.int64)
-    cells = _cells(shots, p, group, 1, by_zone=False)
-    row = _measure(shots, p, group, cells, spreads if spreads is not None else _spreads(cells)).iloc[0]
-    return {str(name): int(value) if name in COUNTS else float(value) for name, value in row.items()}
+    return measure_one(_sums(shots, expected, []), spreads)
 
 
 def talent(shots: pd.DataFrame, expected: npt.ArrayLike, keys: str | Sequence[str] = "player_id") -> dict[str, Spread]:
     """How far groups truly differ in makes per attempt, by skill (by zone, where that is a key)."""
+    names = _named(keys)
+    return _spreads(_sums(shots, expected, names).cells())
+
+
+def measure(sums: Sums, spreads: Mapping[str, Spread] | None = None) -> pd.DataFrame:
+    """The table of `by` from sums, in the order of their labels; spreads are estimated from them if not given."""
+    cells = sums.cells()
+    found = spreads if spreads is not None else _spreads(cells)
+    return pd.concat([sums.labels, _measure(sums, cells, found)], axis=1)
+
+
+def measure_one(sums: Sums, spreads: Mapping[str, Spread] | None = None) -> dict[str, Any]:
+    """The figures of `summary` from the sums of one group, or of none."""
+    if not sums.attempts.sum():
+        columns = [*COLUMNS, *(f"{name}{end}" for name in WITH_INTERVAL for end in _ends())]
+        return {name: 0 if name in COUNTS else float("nan") for name in columns}
+    (row,) = measure(sums, spreads).to_dict("records")
+    return {str(name): int(value) if name in COUNTS else float(value) for name, value in row.items()}
+
+
+def _named(keys: str | Sequence[str]) -> list[str]:
     names = [keys] if isinstance(keys, str) else list(keys)
-    p = _probabilities(expected, len(shots))
-    group, labels = _groups(shots, names)
-    return _spreads(_cells(shots, p, group, len(labels), by_zone="zone" in names))
+    if not names:
+        raise ValueError("cannot group by nothing: name a column")
+    return names
 
 
 def _probabilities(expected: npt.ArrayLike, n: int) -> FloatArray:
@@ -169,10 +229,12 @@ def _probabilities(expected: npt.ArrayLike, n: int) -> FloatArray:
 
 
 def _groups(shots: pd.DataFrame, names: list[str]) -> tuple[npt.NDArray[np.int64], pd.DataFrame]:
-    """Each shot's group number, and the groups' keys, a row a group."""
+    """Each shot's group number, and the groups' keys, a row a group; without names all shots are one group."""
     unknown = [n for n in names if n not in shots and n != "skill"]
-    if unknown or not names:
-        raise ValueError(f"cannot group by {', '.join(unknown) or 'nothing'}: the shots have no such column")
+    if unknown:
+        raise ValueError(f"cannot group by {', '.join(unknown)}: the shots have no such column")
+    if not names:
+        return np.zeros(len(shots), dtype=np.int64), pd.DataFrame(index=range(1))
     code = np.zeros(len(shots), dtype=np.int64)
     levels: dict[str, tuple[npt.NDArray[np.int64], pd.Index[Any]]] = {}
     for name in names:
@@ -190,26 +252,29 @@ def _groups(shots: pd.DataFrame, names: list[str]) -> tuple[npt.NDArray[np.int64
     return group.astype(np.int64), labels
 
 
-def _cells(shots: pd.DataFrame, p: FloatArray, group: npt.NDArray[np.int64], groups: int, by_zone: bool) -> _Cells:
-    zone, zones = pd.factorize(shots["zone"])
-    values = _ZONE_VALUE if by_zone else _SKILL_VALUE
-    of_zone = [str(z) if by_zone else SKILLS[z] for z in zones]
-    units = tuple(sorted(set(of_zone), key=list(values).index))
-    unit = np.array([units.index(u) for u in of_zone], dtype=np.int64)[zone]
-    cell = group * len(units) + unit
-    shape = (groups, len(units))
+def _sums(shots: pd.DataFrame, expected: npt.ArrayLike, names: list[str]) -> Sums:
+    p = _probabilities(expected, len(shots))
+    group, labels = _groups(shots, names)
+    groups, zones = len(labels), len(court.ZONES)
+    cell = group * zones + shots["zone"].map({zone: i for i, zone in enumerate(court.ZONES)}).to_numpy(np.int64)
 
     def summed(weights: FloatArray | None = None) -> FloatArray:
-        return np.bincount(cell, weights, minlength=groups * len(units)).astype(float).reshape(shape)
+        return np.bincount(cell, weights, minlength=groups * zones).astype(float).reshape(groups, zones)
 
-    certain = np.clip(p, _SUREST, 1 - _SUREST)
-    return _Cells(
-        units=units,
-        value=np.array([float(values[u]) for u in units]),
+    certain = np.clip(p, SUREST, 1 - SUREST)
+    worth = p * shots["shot_value"].to_numpy(float)
+    game, games = pd.factorize(shots["game_id"])
+    pairs, in_game = np.unique(group * max(1, len(games)) + game, return_counts=True)
+    of_group = pairs // max(1, len(games))
+    return Sums(
+        labels=labels,
         attempts=summed(),
         made=summed(shots["made"].to_numpy(float)),
         expected=summed(p),
         variance=summed(certain * (1 - certain)),
+        worth_squares=np.bincount(group, worth * worth, minlength=groups).astype(float),
+        games=np.bincount(of_group, minlength=groups).astype(float),
+        game_squares=np.bincount(of_group, np.square(in_game, dtype=float), minlength=groups).astype(float),
     )
 
 
@@ -221,20 +286,14 @@ def _spreads(cells: _Cells) -> dict[str, Spread]:
     return fitted
 
 
-def _measure(
-    shots: pd.DataFrame,
-    p: FloatArray,
-    group: npt.NDArray[np.int64],
-    cells: _Cells,
-    spreads: Mapping[str, Spread],
-) -> pd.DataFrame:
+def _measure(sums: Sums, cells: _Cells, spreads: Mapping[str, Spread]) -> pd.DataFrame:
     n = cells.attempts.sum(axis=1)
     made, expected_made = cells.made.sum(axis=1), cells.expected.sum(axis=1)
     points, expected_points = cells.made @ cells.value, cells.expected @ cells.value
     making, making_variance, fg_above, fg_variance, prior, luck = _posterior(cells, spreads)
     table = {
         "attempts": n,
-        "games": np.zeros_like(n),
+        "games": sums.games,
         "made": made,
         "points": points,
         "fg": made / n,
@@ -251,9 +310,8 @@ def _measure(
         **_with_interval("making", making, making_variance),
         **_with_interval("fg_shrunk", expected_made / n + fg_above, fg_variance, 0.0, 1.0),
     }
-    worth = p * shots["shot_value"].to_numpy(float)
-    table |= _diet(group, worth, n, expected_points / n)
-    table |= _volume(shots, group, n)
+    table |= _diet(sums.worth_squares, expected_points, n)
+    table |= _volume(sums, n)
     # luck is the sampling variance of the mean: n times it is that of one attempt.
     with np.errstate(divide="ignore"):
         table["reliability"] = prior / (prior + luck)
@@ -285,27 +343,30 @@ def _posterior(
     return making, making_variance, fg, fg_variance, prior, luck
 
 
-def _diet(group: npt.NDArray[np.int64], worth: FloatArray, n: FloatArray, quality: FloatArray) -> dict[str, FloatArray]:
+def _diet(worth_squares: FloatArray, expected_points: FloatArray, n: FloatArray) -> dict[str, FloatArray]:
+    quality = expected_points / n
     # One variance for all groups: a player of three equal shots has not shown that he takes no others.
-    within = float(np.square(worth - quality[group]).sum() / max(1, len(worth) - len(n))) or QUALITY_SCALE**2
+    within = _variance_within(worth_squares, n * quality**2, n) or QUALITY_SCALE**2
     luck = within / n
-    centre = float(worth.mean()) if len(worth) else 0.0
+    centre = float(expected_points.sum() / max(1.0, n.sum()))
     shrunk, variance = shrink(quality - centre, luck, fit_spread(quality - centre, luck, QUALITY_SCALE))
     return _with_interval("quality_shrunk", centre + shrunk, variance)
 
 
-def _volume(shots: pd.DataFrame, group: npt.NDArray[np.int64], n: FloatArray) -> dict[str, FloatArray]:
-    game, games = pd.factorize(shots["game_id"])
-    pairs, in_game = np.unique(group * max(1, len(games)) + game, return_counts=True)
-    of_group = pairs // max(1, len(games))
-    played = np.bincount(of_group, minlength=len(n)).astype(float)
-    per_game = n / played
-    spare = max(1, len(pairs) - len(n))
-    within = float(np.square(in_game - per_game[of_group]).sum() / spare) or max(1.0, float(in_game.mean()))
-    luck = within / played
-    centre = float(in_game.mean()) if len(in_game) else 0.0
-    shrunk, variance = shrink(per_game - centre, luck, fit_spread(per_game - centre, luck, VOLUME_SCALE))
-    return {"games": played, "per_game": per_game, **_with_interval("per_game_shrunk", centre + shrunk, variance, 0.0)}
+def _volume(sums: Sums, n: FloatArray) -> dict[str, FloatArray]:
+    per_game = n / sums.games
+    typical = float(n.sum() / max(1.0, sums.games.sum()))
+    within = _variance_within(sums.game_squares, n * per_game, sums.games) or max(1.0, typical)
+    luck = within / sums.games
+    shrunk, variance = shrink(per_game - typical, luck, fit_spread(per_game - typical, luck, VOLUME_SCALE))
+    return {"per_game": per_game, **_with_interval("per_game_shrunk", typical + shrunk, variance, 0.0)}
+
+
+def _variance_within(squares: FloatArray, of_means: FloatArray, members: FloatArray) -> float:
+    """Variance of members around their group's mean, from sums of squares; 0 where all are equal but for rounding."""
+    total = float(squares.sum())
+    around = total - float(of_means.sum())
+    return around / max(1.0, float(members.sum()) - len(members)) if around > 1e-9 * total else 0.0
 
 
 def _with_interval(

@@ -56,7 +56,12 @@ class Spread:
         return float(self.weight @ self.mean)
 
 
-def fit_spread(differences: npt.ArrayLike, variances: npt.ArrayLike, scale: float = MAKES_SCALE) -> Spread:
+def fit_spread(
+    differences: npt.ArrayLike,
+    variances: npt.ArrayLike,
+    scale: float = MAKES_SCALE,
+    mean_scale: float | None = None,
+) -> Spread:
     """Estimate how far groups truly differ.
 
     Parameters
@@ -65,6 +70,8 @@ def fit_spread(differences: npt.ArrayLike, variances: npt.ArrayLike, scale: floa
         Each group's measured difference and its sampling variance; g may be 0, which leaves the prior.
     scale : float
         Standard deviation of the priors of tau and mu, in the unit of the differences; amply wide.
+    mean_scale : float, optional
+        That of mu's prior alone, where more is known of mu than of tau.
 
     Raises
     ------
@@ -77,15 +84,17 @@ def fit_spread(differences: npt.ArrayLike, variances: npt.ArrayLike, scale: floa
     if not (v > 0).all() or not np.isfinite(d).all():
         raise ValueError("every difference must be finite and every variance positive")
     tau = scale * _GRID
+    mean_scale = scale if mean_scale is None else mean_scale
     log_weight, mean, mean_variance = np.empty_like(tau), np.empty_like(tau), np.empty_like(tau)
-    for i, t in enumerate(tau):
-        precision = 1 / (t * t + v)
-        total = precision.sum() + 1 / scale**2
-        mean[i] = precision @ d / total
-        mean_variance[i] = 1 / total
+    for some in _blocks(len(tau), len(d)):
+        precision = 1 / (np.square(tau[some, None]) + v)
+        total = precision.sum(axis=1) + 1 / mean_scale**2
+        mean[some] = precision @ d / total
+        mean_variance[some] = 1 / total
         # mu is integrated out (restricted likelihood); the last terms are the quadratic form and the prior of tau.
-        fit = precision @ (d * d) - mean[i] ** 2 * total
-        log_weight[i] = 0.5 * (np.log(precision).sum() - np.log(total) - fit) - t * t / (2 * scale**2)
+        fit = precision @ (d * d) - mean[some] ** 2 * total
+        prior = np.square(tau[some]) / (2 * scale**2)
+        log_weight[some] = 0.5 * (np.log(precision).sum(axis=1) - np.log(total) - fit) - prior
     weight = np.exp(log_weight - log_weight.max())
     return Spread(tau, weight / weight.sum(), mean, mean_variance)
 
@@ -107,11 +116,18 @@ def shrink(differences: npt.ArrayLike, variances: npt.ArrayLike, spread: Spread)
     """
     d, v = np.asarray(differences, float), np.asarray(variances, float)
     first, second = np.zeros_like(d), np.zeros_like(d)
-    for i in np.flatnonzero(spread.weight > 1e-9):
-        t2 = spread.tau[i] ** 2
+    likely = np.flatnonzero(spread.weight > 1e-9)
+    for some in _blocks(len(likely), len(d)):
+        i = likely[some]
+        t2, weight = np.square(spread.tau[i, None]), spread.weight[i]
         kept = t2 / (t2 + v)
-        mean = kept * d + (1 - kept) * spread.mean[i]
-        variance = (1 - kept) * t2 + (1 - kept) ** 2 * spread.mean_variance[i]
-        first += spread.weight[i] * mean
-        second += spread.weight[i] * (variance + mean**2)
+        mean = kept * d + (1 - kept) * spread.mean[i, None]
+        variance = (1 - kept) * t2 + (1 - kept) ** 2 * spread.mean_variance[i, None]
+        first += weight @ mean
+        second += weight @ (variance + mean**2)
     return first, np.maximum(second - first**2, np.finfo(float).tiny)
+
+
+def _blocks(rows: int, columns: int) -> list[npt.NDArray[np.int64]]:
+    """Row numbers in pieces whose matrix stays within a few megabytes: one piece for all but the largest tables."""
+    return np.array_split(np.arange(rows), 1 + rows * columns // 500_000)

@@ -26,6 +26,7 @@ from parivision.shots import COLUMNS, CONTENT_COLUMNS
 SOURCE_RANK = {"archive": 1, "shot_locations": 2, "nba_stats": 3, "virtual": 1}
 SIMULATED_SOURCE = "virtual"
 SCHEMA_VERSION = "1"
+SEASONAL = ("shots", "shots_history")  # what is stored by season
 
 # What one source leaves out and another knows. A gap contradicts nothing, so filling it is no correction.
 _FILLED_COLUMNS = ("position",)
@@ -374,6 +375,10 @@ class Store(ABC):
     @abstractmethod
     def counts(self) -> dict[str, int]:
         """Rows in `shots_raw`, `shots`, `shots_history`, `rejects` and `runs`."""
+
+    @abstractmethod
+    def counts_by_season(self) -> dict[str, dict[str, int]]:
+        """Rows in `shots` and `shots_history`, by season; what else is stored has none."""
 
     @abstractmethod
     def watermark(self, source: str) -> str | None:

@@ -28,6 +28,7 @@ from parivision.store.base import (
     REJECT_SCHEMA,
     RESOLVE_SQL,
     SCHEMA_VERSION,
+    SEASONAL,
     SHOT_SCHEMA,
     SIMULATED_SOURCE,
     STORED_SCHEMA,
@@ -223,6 +224,13 @@ class DuckDBStore(Store):
             counted = ", ".join(f"(SELECT count(*) FROM {table})" for table in _TABLES)
             row = connection.execute(f"SELECT {counted}").fetchone()
         return dict(zip(_TABLES, row or (), strict=True))
+
+    def counts_by_season(self) -> dict[str, dict[str, int]]:
+        with self._session() as connection:
+            return {
+                table: dict(connection.execute(f"SELECT season, count(*) FROM {table} GROUP BY ALL").fetchall())
+                for table in SEASONAL
+            }
 
     def watermark(self, source: str) -> str | None:
         with self._session() as connection:

@@ -26,6 +26,7 @@ from parivision.store.base import (
     REJECT_SCHEMA,
     RESOLVE_SQL,
     SCHEMA_VERSION,
+    SEASONAL,
     SHOT_SCHEMA,
     SIMULATED_SOURCE,
     STORED_SCHEMA,
@@ -248,6 +249,13 @@ class MongoDBStore(Store):
 
     def counts(self) -> dict[str, int]:
         return {name: self._attempt(self._database[name].count_documents, {}) for name in _COLLECTIONS}
+
+    def counts_by_season(self) -> dict[str, dict[str, int]]:
+        def count(collection: str) -> dict[str, int]:
+            groups = self._database[collection].aggregate([{"$group": {"_id": "$season", "rows": {"$sum": 1}}}])
+            return {group["_id"]: group["rows"] for group in groups}
+
+        return {name: self._attempt(count, name) for name in SEASONAL}
 
     def watermark(self, source: str) -> str | None:
         return self._attempt(self._metadata, f"watermark:{source}")

@@ -1,0 +1,381 @@
+"""A shot that nobody has taken yet: its inputs, its probability, and what the probability would be if it were another.
+
+What a shot is worth depends on what happened before it in its game, and here there is no game to look at. So a shot
+is a game of one row, and what would have happened before it is set on the model's inputs as `features.game` defines
+them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import date
+from functools import lru_cache
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from parivision import court, doubt
+from parivision.contributions import Contributions, contributions
+from parivision.errors import ParameterError
+from parivision.evaluation import FloatArray
+from parivision.features import LEAGUE_RATE, Attempts, History, as_table
+from parivision.predictor import Predictor
+from parivision.shooting.rates import Z
+from parivision.shots import OVERTIME_SECONDS, PERIOD_SECONDS, REGULATION_PERIODS, add_geometry
+
+Before = Literal["nothing", "own make", "own miss", "opponent make", "opponent miss"]
+CELL_FT = 1.0
+# As `features.game` caps them.
+_LONGEST_GAP_SECONDS, _LONGEST_PUT_BACK_SECONDS = 60.0, 24.0
+LEVELS = (80, 95)
+
+
+@dataclass(frozen=True)
+class Shot:
+    """A shot as somebody imagines it.
+
+    Attributes
+    ----------
+    x_ft, y_ft : float
+        Place, as in `court`.
+    player_id : int
+        Who shoots; nobody knows a stranger, who gets the league's prior.
+    position : str
+        "G", "F", "C", or "" where it is not known.
+    team, opponent : str
+        Codes such as BOS.
+    day : date
+        Of the game; later than the history.
+    season : str
+        Such as "2019-20".
+    period_seconds_left : int
+        s.
+    before : str
+        What the last attempt of the period was before this one, and whose; "nothing" where there was none.
+    seconds_since : float
+        Since that attempt, s; where the period is younger than that there was none.
+    field_goal_margin : float
+        Points from field goals so far, own minus opponent's.
+    attempts_in_game, makes_in_game : int
+        Of the shooter so far.
+    expected_makes : float
+        What an average shooter would have made of those attempts.
+    run : float, optional
+        The shooter's run, 2 after two makes in a row and -3 after three misses; by default the mean over all orders
+        in which those makes and misses can have come.
+    action_type : str
+        The scorer's label, for the review model alone; "" where nobody has written one.
+    place_known : bool
+        False for a stand-in, as in `shots.place_known`.
+    """
+
+    x_ft: float
+    y_ft: float
+    player_id: int
+    position: str
+    team: str
+    opponent: str
+    day: date
+    season: str
+    home: bool = True
+    period: int = 2
+    period_seconds_left: int = 360
+    before: Before = "opponent make"
+    seconds_since: float = 16.0
+    field_goal_margin: float = 0.0
+    attempts_in_game: int = 0
+    makes_in_game: int = 0
+    expected_makes: float = 0.0
+    run: float | None = None
+    action_type: str = ""
+    place_known: bool = True
+
+    @property
+    def zone(self) -> str:
+        """Of `court.ZONES`."""
+        return str(court.zone(court.snap([self.x_ft]), court.snap([self.y_ft]))[0])
+
+    @property
+    def value(self) -> int:
+        """Points if it goes in."""
+        return int(court.shot_value([self.zone])[0])
+
+    @property
+    def distance_ft(self) -> float:
+        """From the hoop."""
+        return float(court.distance_ft(self.x_ft, self.y_ft))
+
+    def checked(self) -> Shot:
+        """Itself, where it can be taken.
+
+        Raises
+        ------
+        ParameterError
+            It is off the court, its clock does not fit its period, or more went in than were taken.
+        """
+        if not court.on_court([self.x_ft], [self.y_ft])[0]:
+            raise ParameterError(
+                f"the place ({self.x_ft:.1f}, {self.y_ft:.1f}) ft is off the court: x goes from -25 to 25 ft and y "
+                f"from {court.BASELINE_Y_FT} ft at the baseline; choose a place inside the lines"
+            )
+        if not 0 <= self.period_seconds_left <= period_length(self.period):
+            raise ParameterError(
+                f"{self.period_seconds_left} s are left in period {self.period}, which lasts "
+                f"{period_length(self.period)} s; choose a time within it"
+            )
+        if not 0 <= self.makes_in_game <= self.attempts_in_game:
+            raise ParameterError(
+                f"{self.makes_in_game} makes of {self.attempts_in_game} attempts: give no more makes than attempts"
+            )
+        return self
+
+
+def period_length(period: int) -> int:
+    """Seconds that a period lasts."""
+    return PERIOD_SECONDS if period <= REGULATION_PERIODS else OVERTIME_SECONDS
+
+
+def expected_run(attempts: int, makes: int) -> float:
+    """Mean of `player_run` over all orders in which makes and misses can have come.
+
+    In a random order the last r are all makes with probability C(n - r, m - r) / C(n, m); summed over r that is
+    m / (n - m + 1) for the makes, and likewise for the misses.
+    """
+    misses = attempts - makes
+    return makes / (misses + 1) - misses / (makes + 1)
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """Model inputs of n variations of a shot.
+
+    Attributes
+    ----------
+    attempts : Attempts
+    table : pd.DataFrame, shape (n, m)
+        As `features.build_features` makes it.
+    """
+
+    attempts: Attempts
+    table: pd.DataFrame
+
+
+def inputs(shot: Shot, history: History, **varied: npt.ArrayLike | Sequence[str]) -> Inputs:
+    """The model inputs of a shot, or of n shots that differ from it in some of its attributes.
+
+    Parameters
+    ----------
+    varied : arrays of one shape (n,)
+        By attribute of `Shot`: `x_ft`, `y_ft`, `player_id`, `position`, `period_seconds_left`.
+
+    Raises
+    ------
+    ModelError
+        Where the shot is not later than the history.
+    """
+    n = len(next(iter(varied.values()))) if varied else 1  # type: ignore[arg-type]
+
+    def column(name: str) -> Any:
+        return np.asarray(varied[name]) if name in varied else np.full(n, getattr(shot, name))
+
+    position = np.array([p or None for p in column("position")], dtype=object)
+    games = pd.DataFrame(
+        {
+            "game_id": np.arange(n),  # each alone in its game
+            "season": np.full(n, shot.season, dtype=object),
+            "game_date": np.full(n, np.datetime64(shot.day, "ns")),
+            "player_id": column("player_id").astype(np.int64),
+            "team": np.full(n, shot.team, dtype=object),
+            "opponent": np.full(n, shot.opponent, dtype=object),
+            "home": shot.home,
+            "position": position,
+            "period": shot.period,
+            "period_seconds_left": column("period_seconds_left"),
+            "x_ft": court.snap(column("x_ft")),
+            "y_ft": court.snap(column("y_ft")),
+            "action_type": np.full(n, shot.action_type, dtype=object),
+            "made": False,
+            "place_known": shot.place_known,
+        }
+    )
+    asked, columns = history.features(history.attempts(add_geometry(games)), slice(None))
+    return Inputs(asked, as_table(asked, columns | _context(shot, asked.seconds_left)))
+
+
+def _context(shot: Shot, seconds_left: FloatArray) -> dict[str, FloatArray]:
+    """The columns of `features.game.game_features` as they would be, each of shape (n,)."""
+    n = len(seconds_left)
+    told = (shot.before != "nothing") & (shot.seconds_since <= period_length(shot.period) - seconds_left)
+    gap = max(shot.seconds_since, 1.0)  # an attempt of the same second does not count as earlier
+    own, made = shot.before.startswith("own"), shot.before.endswith("make")
+    run = shot.run if shot.run is not None else expected_run(shot.attempts_in_game, shot.makes_in_game)
+    return {
+        "seconds_since_attempt": np.where(told, min(gap, _LONGEST_GAP_SECONDS), np.nan),
+        "previous_made": np.where(told, float(made), np.nan),
+        "previous_own": np.where(told, float(own), np.nan),
+        "seconds_since_own_miss": np.where(
+            told & (shot.before == "own miss"), min(gap, _LONGEST_PUT_BACK_SECONDS), np.nan
+        ),
+        "field_goal_margin": np.full(n, float(shot.field_goal_margin)),
+        "player_attempts_in_game": np.full(n, float(shot.attempts_in_game)),
+        "player_residual_in_game": np.full(n, shot.makes_in_game - shot.expected_makes),
+        "player_run": np.full(n, float(run)),
+    }
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A number with its 80 % and 95 % intervals, by level."""
+
+    value: float
+    low: dict[int, float]
+    high: dict[int, float]
+
+    def times(self, factor: float) -> Estimate:
+        """In another unit, such as points for makes."""
+        low, high = ({k: factor * v for k, v in ends.items()} for ends in (self.low, self.high))
+        return Estimate(factor * self.value, low, high)
+
+
+@dataclass(frozen=True)
+class Place:
+    """What a place is worth whoever comes to shoot there, and how this shooter differs; no model is asked.
+
+    Attributes
+    ----------
+    league_rate : float
+        Recent make rate of the league at this place.
+    shooter : Estimate
+        Makes per attempt of the shooter above an average shooter's at this kind of shot, shrunk.
+    known : bool
+        Whether the shooter has any attempts behind him.
+    """
+
+    league_rate: float
+    shooter: Estimate
+    known: bool
+
+
+def place(shot: Shot, history: History) -> Place:
+    """What the past says of the shot's place and of the shooter in its zone."""
+    found = inputs(shot, history)
+    row = found.table.iloc[0]
+    rate = float(row[LEAGUE_RATE])
+    variance, _ = doubt.skill_variance(found.attempts, [rate], history.priors)
+    difference = float(row["position_prior"] + row["player_zone_prior"])
+    half = {level: Z[level] * float(np.sqrt(variance[0])) for level in LEVELS}
+    estimate = Estimate(
+        difference, {k: difference - h for k, h in half.items()}, {k: difference + h for k, h in half.items()}
+    )
+    known = bool(history.priors.ages["player"].at(found.attempts.player, found.attempts.day)[0, 1] > 0)
+    return Place(rate, estimate, known)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A probability, how sure it is, and what moved it.
+
+    Attributes
+    ----------
+    probability : Estimate
+    from_shooter, from_defence, from_model : float
+        Standard deviations of the rate that each doubt is worth, share of 1.
+    moved : Contributions, optional
+        None where the model cannot be taken apart.
+    """
+
+    probability: Estimate
+    from_shooter: float
+    from_defence: float
+    from_model: float
+    moved: Contributions | None
+
+
+def answer(shot: Shot, predictor: Predictor, model_error: float, usual: float | None = None) -> Answer:
+    """The probability of a shot, with its interval (see `doubt`).
+
+    Parameters
+    ----------
+    model_error : float
+        From `doubt.model_error`.
+    usual : float, optional
+        Mean log-odds of the league's rate over the shots that this one is told apart from; none leaves out `moved`.
+    """
+    found = inputs(shot, predictor.history)
+    p = predictor.model.predict(found.table)
+    shooter, defence = doubt.skill_variance(found.attempts, p, predictor.history.priors)
+    variance = shooter + defence + model_error**2
+    ends = {level: doubt.interval(p, variance, level) for level in LEVELS}
+    estimate = Estimate(
+        float(p[0]), {k: float(e[0][0]) for k, e in ends.items()}, {k: float(e[1][0]) for k, e in ends.items()}
+    )
+    moved = None
+    if usual is not None and predictor.model.name in EXPLAINED:
+        moved = contributions(predictor.model, found.table, usual=usual)
+    return Answer(estimate, float(np.sqrt(shooter[0])), float(np.sqrt(defence[0])), model_error, moved)
+
+
+EXPLAINED = ("logistic", "boosting", "hierarchical", "stack")
+
+
+def cells() -> tuple[FloatArray, FloatArray]:
+    """Centres of the cells of a surface: x, shape (50,), and y, shape (47,), ft."""
+    half = court.COURT_WIDTH_FT / 2
+    x = np.arange(-half + CELL_FT / 2, half, CELL_FT)
+    return x, np.arange(court.BASELINE_Y_FT + CELL_FT / 2, court.HALF_COURT_Y_FT, CELL_FT)
+
+
+@lru_cache(maxsize=8)
+def _surface(predictor: Predictor, shot: Shot) -> FloatArray:
+    x, y = (grid.ravel() for grid in np.meshgrid(*cells()))
+    return predictor.model.predict(inputs(shot, predictor.history, x_ft=x, y_ft=y).table).reshape(len(cells()[1]), -1)
+
+
+def surface(shot: Shot, predictor: Predictor) -> FloatArray:
+    """Probability of the same shot from every cell of the half court, shape (47, 50); see `cells`.
+
+    Does not depend on where the shot itself is, so that moving it over the court costs nothing.
+    """
+    return _surface(predictor, replace(shot, x_ft=0.0, y_ft=0.0))
+
+
+def by_distance(shot: Shot, predictor: Predictor, farthest_ft: float = 34.0) -> pd.DataFrame:
+    """The same shot along its line to the hoop: `distance_ft`, `value` (points), `probability`, `points` expected.
+
+    The line ends where the court does.
+    """
+    here = max(shot.distance_ft, 1e-9)
+    direction = (shot.x_ft / here, shot.y_ft / here) if shot.distance_ft > 0 else (0.0, 1.0)
+    feet = np.arange(0.5, farthest_ft + 0.25, 0.5)
+    x, y = feet * direction[0], feet * direction[1]
+    inside = court.on_court(x, y) & (np.abs(x) <= court.COURT_WIDTH_FT / 2) & (y >= court.BASELINE_Y_FT)
+    found = inputs(shot, predictor.history, x_ft=x[inside], y_ft=y[inside])
+    probability = predictor.model.predict(found.table)
+    value = found.attempts.value
+    return pd.DataFrame(
+        {"distance_ft": feet[inside], "value": value, "probability": probability, "points": value * probability}
+    )
+
+
+def by_clock(shot: Shot, predictor: Predictor) -> pd.DataFrame:
+    """The same shot in the last minute of its period: `seconds_left`, `probability`."""
+    seconds = np.arange(61)
+    found = inputs(shot, predictor.history, period_seconds_left=seconds)
+    return pd.DataFrame({"seconds_left": seconds, "probability": predictor.model.predict(found.table)})
+
+
+def by_shooter(shot: Shot, predictor: Predictor, players: pd.DataFrame) -> pd.DataFrame:
+    """The same shot taken by others: `players` with `probability`, lowest first, and `percentile` among them.
+
+    Parameters
+    ----------
+    players : pd.DataFrame
+        `player_id` and `position` ("" where it is not known), a row a shooter.
+    """
+    found = inputs(shot, predictor.history, player_id=players["player_id"], position=players["position"])
+    table = players.assign(probability=predictor.model.predict(found.table))
+    table = table.sort_values("probability", kind="stable", ignore_index=True)
+    return table.assign(percentile=100 * (np.arange(len(table)) + 0.5) / max(1, len(table)))
