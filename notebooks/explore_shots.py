@@ -30,6 +30,7 @@ resources_ = None  # files of the package that this notebook depends on
 
 # %%
 from parivision import charts, court, exploration
+from parivision.charts.shot_map import shot_map
 from parivision.files import read_table
 from parivision.words import counted, percent, say
 
@@ -52,7 +53,7 @@ say(
 # ## Result: place
 
 # %%
-charts.shot_map(shots, title=f"Where shots are taken and what they bring ({data})")
+shot_map(shots, title=f"Where shots are taken and what they bring ({data})")
 
 # %%
 zones = exploration.by_zone(shots)

@@ -13,7 +13,9 @@ from typing import Any
 
 import psutil
 
-from parivision.dashboard.load import running
+from parivision.dashboard.load import kernels_of, running
+
+__all__ = ["kernels_of", "log_of", "run", "serving", "wait_until"]
 
 
 @contextmanager
@@ -44,11 +46,6 @@ def run(drill: Coroutine[Any, Any, Any]) -> Any:
 def log_of(data_dir: Path) -> Path:
     """Where the server's output goes."""
     return data_dir.parent / "dashboard.log"
-
-
-def kernels_of(server: psutil.Process) -> list[psutil.Process]:
-    """The processes of its kernels."""
-    return [kernel for nursery in server.children() for kernel in nursery.children()]
 
 
 def wait_until(condition: Callable[[], object], seconds: float = 30) -> None:

@@ -14,6 +14,7 @@ from browser.pages import Visit
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 from parivision import charts
+from parivision.charts.shot_map import shot_map
 from parivision.reporting.exporter import export_report
 from parivision.reporting.figures import PLOTLY_MIMETYPE
 from parivision.reporting.portal import write_portal
@@ -25,9 +26,9 @@ HOSTILE = "</script><img src=x onerror=document.title='hacked'>"
 def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     shots = pd.DataFrame({"x_ft": [0.0, 22.5, -8.0], "y_ft": [1.0, 0.0, 12.0], "made": [True, False, True]})
     figures = [
-        charts.shot_map(shots.assign(shot_value=[2, 3, 2]), title=HOSTILE),
+        shot_map(shots.assign(shot_value=[2, 3, 2]), title=HOSTILE),
         charts.gain_bars(pd.DataFrame({"feature": [HOSTILE, "zone"], "gain": [1.0, 2.0]}), shots=3),
-        charts.shot_map(shots.assign(shot_value=2).head(0)),
+        shot_map(shots.assign(shot_value=2).head(0)),
     ]
     table = pd.DataFrame({"player_name": [HOSTILE] * 3, **{f"column_number_{i}": [1.5] * 3 for i in range(12)}})
     outputs = [

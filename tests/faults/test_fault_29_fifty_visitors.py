@@ -20,8 +20,8 @@ PEOPLE = 50
 SEATS = 4
 
 
-async def everybody(url: str, server: psutil.Process, seats: int) -> list[Visitor]:
-    """All ask at once; those who got a page use it. Returns them, still seated."""
+async def everybody(url: str, server: psutil.Process, seats: int, waiting: int = 0) -> list[Visitor]:
+    """All ask at once; those who got a page use it. Returns them, still seated; `waiting` kernels are in the pool."""
     visitors = [Visitor(url) for _ in range(PEOPLE)]
 
     async def arrive(visitor: Visitor) -> bool:
@@ -41,7 +41,7 @@ async def everybody(url: str, server: psutil.Process, seats: int) -> list[Visito
 
     got = await asyncio.gather(*map(arrive, visitors))
     assert sum(got) == seats
-    assert len(kernels_of(server)) == seats
+    assert len(kernels_of(server)) == seats + waiting
     seated = [visitor for visitor, has in zip(visitors, got, strict=True) if has]
     for minimum in (200, 400, 800):
         for shown in await asyncio.gather(*(visitor.change(minimum=minimum) for visitor in seated)):
@@ -100,10 +100,12 @@ def test_a_build_beside_them_is_not_disturbed(tmp_path: Path) -> None:
     ):
 
         async def drill() -> None:
+            wait_until(lambda: len(kernels_of(server)) == 1)
             while build.poll() is None:
-                seated = await everybody(url, server, SEATS)
+                seated = await everybody(url, server, SEATS, waiting=1)
                 for visitor in seated:
                     await visitor.leave()
+                await asyncio.sleep(2)
 
         asyncio.run(drill())
         _, said = build.communicate()

@@ -11,7 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import jupytext
+import nbformat
 import pytest
+
+from parivision.dashboard.pages import TITLES
 
 ROOT = Path(__file__).resolve().parents[2]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.py"))
@@ -301,8 +304,20 @@ def test_nothing_executed_is_committed() -> None:
     if not (ROOT / ".git").exists():
         pytest.skip("not a git checkout")
     listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
-    assert [name for name in listed if name.endswith(".ipynb")] == []
+    assert [name for name in listed if name.endswith(".ipynb") and not name.startswith("dashboards/")] == []
     assert [name for name in listed if name.startswith("notebooks/") and not name.endswith(".py")] == []
+
+
+def test_the_dashboards_notebooks_are_thin_and_without_outputs() -> None:
+    paths = sorted((ROOT / "dashboards").glob("*.ipynb"))
+    assert [path.stem for path in paths] == sorted(TITLES)
+    for path in paths:
+        title, code = nbformat.read(path, as_version=4).cells
+        assert title.cell_type == "markdown"
+        assert title.source.startswith(f"# {TITLES[path.stem]}\n")
+        assert code.source == f'from parivision.dashboard import View\n\nView("{path.stem}")'
+        assert code.outputs == []
+        assert code.execution_count is None
 
 
 GOOD = """\

@@ -77,7 +77,7 @@ def _out_of_date(workspace: Workspace, **parameters: Any) -> set[str]:
         ("tuning.py", AFTER_FEATURES),
         ("report_card.py", {"evaluate_model", "explain_model", "rate_shooters", "monitor_drift", *PUBLISHED}),
         ("explanation.py", {"evaluate_model", "explain_model", *PUBLISHED}),
-        ("shooting/rates.py", {"rate_shooters", *PUBLISHED}),
+        ("shooting/rates.py", {"explore_shots", "rate_shooters", *PUBLISHED}),
         ("gate.py", {"promote_model", *PUBLISHED}),
         ("exploration.py", {"explore_shots", "write_portal"}),
         ("promotion.py", {"promote_model", *PUBLISHED}),

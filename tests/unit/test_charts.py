@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from parivision import charts, court
-from parivision.charts.shooting import hexagon_table
+from parivision.charts.shot_map import hexagon_table, shot_map
 from parivision.charts.theme import TEMPLATE, points_interval, wilson_interval
 
 HOSTILE = "</script><img src=x onerror=alert(1)>"
@@ -110,14 +110,14 @@ class TestHexagons:
 
     def test_the_map_hovers_over_every_drawn_shot(self) -> None:
         shots = random_shots(500)
-        fig = charts.shot_map(shots)
+        fig = shot_map(shots)
         hover = [t for trace in fig.data if trace.text is not None for t in trace.text]
         assert sum(int(re.search(r"(\d+) attempts", t).group(1)) for t in hover) == 500
         assert "n = 500 shots" in fig.layout.title.text
 
     def test_shots_beyond_half_court_are_counted_and_owned_up_to(self) -> None:
         shots = shots_at([0.0, 1.0, 0.0], [5.0, 6.0, 60.0])
-        fig = charts.shot_map(shots)
+        fig = shot_map(shots)
         assert "n = 3 shots" in fig.layout.title.text
         assert "1 shots beyond half court" in fig.layout.title.subtitle.text
 
@@ -125,10 +125,10 @@ class TestHexagons:
         spot = 200
         league = shots_at([0.0] * spot, [15.0] * spot, [i % 2 == 0 for i in range(spot)])
         always = shots_at([0.0] * spot, [15.0] * spot, [True] * spot)
-        difference = charts.shot_map(always, league=league, measure="make_rate").data[-1].marker.color[0]
+        difference = shot_map(always, league=league, measure="make_rate").data[-1].marker.color[0]
         # Half above the league, drawn a little towards it.
         assert 0.4 < difference < 0.5
-        assert charts.shot_map(league, league=league, measure="make_rate").data[-1].marker.color[0] == pytest.approx(0)
+        assert shot_map(league, league=league, measure="make_rate").data[-1].marker.color[0] == pytest.approx(0)
 
 
 class TestIntervals:
@@ -212,7 +212,7 @@ def draw_lost(table: pd.DataFrame) -> go.Figure:
 
 
 FIGURES: dict[str, tuple[Callable[[pd.DataFrame], go.Figure], pd.DataFrame]] = {
-    "shot_map": (charts.shot_map, random_shots(50)),
+    "shot_map": (shot_map, random_shots(50)),
     "rate_by_distance": (charts.rate_by_distance, distances()),
     "zone_bars": (charts.zone_bars, zones()),
     "shot_diet_over_time": (charts.shot_diet_over_time, diet()),
@@ -257,7 +257,7 @@ class TestEveryFigure:
 @pytest.mark.parametrize(
     "fig",
     [
-        charts.shot_map(random_shots(20), title=HOSTILE, subtitle=HOSTILE),
+        shot_map(random_shots(20), title=HOSTILE, subtitle=HOSTILE),
         charts.zone_bars(zones(HOSTILE)),
         charts.shot_diet_over_time(diet(HOSTILE)),
         charts.reliability_diagram(pd.concat([gaps(model=HOSTILE), gaps(model="other")])),

@@ -12,7 +12,7 @@ from parivision.charts.drift import drift_overview, weekly_calibration
 from parivision.charts.evaluation import calibration_by_slice, gain_bars, log_loss_comparison, reliability_diagram
 from parivision.charts.explanation import contribution_bars, log_loss_lost, value_of_a_foot, what_if_panels
 from parivision.charts.shooters import diet_against_league, raw_and_shrunk, shooting_leaders
-from parivision.charts.shooting import hexagon_table, rate_by_distance, shot_diet_over_time, shot_map, zone_bars
+from parivision.charts.shooting import rate_by_distance, shot_diet_over_time, zone_bars
 from parivision.charts.tuning import tuning_trials
 
 __all__ = [
@@ -23,7 +23,6 @@ __all__ = [
     "draw_court",
     "drift_overview",
     "gain_bars",
-    "hexagon_table",
     "log_loss_comparison",
     "log_loss_lost",
     "rate_by_distance",
@@ -31,7 +30,6 @@ __all__ = [
     "reliability_diagram",
     "shooting_leaders",
     "shot_diet_over_time",
-    "shot_map",
     "tuning_trials",
     "value_of_a_foot",
     "weekly_calibration",

@@ -7,6 +7,7 @@ range, so that two maps, or one map before and after a filter, can be compared b
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from typing import Any, Literal
 
@@ -21,6 +22,7 @@ from parivision.charts.theme import (
     DIVERGING,
     INK,
     MUTED,
+    SEQUENTIAL,
     FloatArray,
     empty_figure,
     plain,
@@ -36,7 +38,8 @@ MEASURE_NAMES: dict[Measure, str] = {"points_per_shot": "points per shot", "make
 COLOUR_LIMITS: dict[Measure, float] = {"points_per_shot": 0.4, "make_rate": 0.15}
 _FADED = 0.45
 _OUTLINE = "#9aa3ab"
-_SIDE_PX, _LEGEND_PX = 4, 88
+_SIDE_PX, _LEGEND_PX, _LINE_PX = 4, 72, 16
+_LINE_LENGTH = 48  # letters under the colour bar that a phone's width holds
 _BETTER, _WORSE = DIVERGING[7], DIVERGING[1]
 
 
@@ -105,6 +108,40 @@ def hexagon_map(
     return _dressed(traces, title, subtitle, measure, f"above or below {reference}", int(n.sum()))
 
 
+def frequency_map(cells: pd.DataFrame, *, title: str = "", radius_ft: float = 1.0, unit: Unit = "ft") -> go.Figure:
+    """Hexagons that say how often and no more: of makes alone, or misses alone, there is no rate to colour by.
+
+    Parameters
+    ----------
+    cells : DataFrame
+        `x_ft`, `y_ft` (centres), `attempts`. Those beyond half court are left out.
+    """
+    require_columns(cells, ("x_ft", "y_ft", "attempts"), "frequency_map")
+    cells = cells[cells["y_ft"] <= court.HALF_COURT_Y_FT]
+    if cells.empty:
+        return empty_figure(title)
+    cells = cells.assign(zone=court.zone(cells["x_ft"], cells["y_ft"]))
+    traces: list[dict[str, Any]] = [
+        {
+            **_outlines(cells, radius_ft, full_size(cells)),
+            "fillcolor": SEQUENTIAL[3],
+            "line": {"width": 0.4, "color": _OUTLINE},
+            "name": "how often",
+        },
+        {
+            "type": "scatter",
+            "x": cells["x_ft"].round(2),
+            "y": cells["y_ft"].round(2),
+            "mode": "markers",
+            "marker": {"size": 14, "opacity": 0},
+            "text": [f"<b>{place}</b><br>{n:,} shots" for place, n, _ in _places(cells, unit)],
+            "hovertemplate": "%{text}<extra></extra>",
+            "showlegend": False,
+        },
+    ]
+    return _on_court(traces, title, "", 44 if title else 8, 8)
+
+
 def difference_map(
     cells: pd.DataFrame,
     *,
@@ -132,8 +169,7 @@ def difference_map(
         return empty_figure(title, "no place with enough attempts of both")
     form = ".2f" if measure == "points_per_shot" else ".1%"
     hover = (
-        "<b>%{text}<br>difference %{customdata[0]}, shrunk"
-        "<br>95 % %{customdata[1]} to %{customdata[2]}<extra></extra>"
+        "<b>%{text}<br>difference %{customdata[0]}, shrunk<br>95 % %{customdata[1]} to %{customdata[2]}<extra></extra>"
     )
     names = [
         f"{place}</b><br>{a:,} and {b:,} attempts"
@@ -202,12 +238,8 @@ def _hexagons(
 ) -> list[dict[str, Any]]:
     """The cells, one trace for each step of colour, sure and faded."""
     full = full_size(cells) if full is None else full
-    size = radius_ft * 0.97 * np.sqrt((cells["attempts"].to_numpy(float) / full).clip(0.07, 1.0))
     level = np.floor((value / limit + 1) / 2 * len(DIVERGING)).clip(0, len(DIVERGING) - 1)
     sure = (low > 0) | (high < 0)
-    corners = np.radians([30, 90, 150, 210, 270, 330, 30])
-    x = cells["x_ft"].to_numpy(float)[:, None] + size[:, None] * np.cos(corners)
-    y = cells["y_ft"].to_numpy(float)[:, None] + size[:, None] * np.sin(corners)
     traces: list[dict[str, Any]] = []
     for clear in (False, True):
         for step, colour in enumerate(DIVERGING):
@@ -216,28 +248,26 @@ def _hexagons(
                 continue
             traces.append(
                 {
-                    "type": "scatter",
-                    "x": _outlines(x[chosen]),
-                    "y": _outlines(y[chosen]),
-                    "mode": "lines",
-                    "fill": "toself",
+                    **_outlines(cells[chosen], radius_ft, full),
                     "fillcolor": colour,
                     "opacity": 1.0 if clear else _FADED,
                     "line": {"width": 1.0 if clear else 0.4, "color": MUTED if clear else _OUTLINE},
-                    "hoverinfo": "skip",
-                    "showlegend": False,
                     "name": f"step {step}, {'sure' if clear else 'faded'}",
                 }
             )
     return traces
 
 
-def _outlines(corners: FloatArray) -> list[float | None]:
-    """Closed outlines as one line; None ends one hexagon before the next one's. A hundredth of a foot is enough."""
-    rows = np.round(corners, 2).astype(object)
-    gap = np.full((len(rows), 1), None, dtype=object)
-    outlines: list[float | None] = np.hstack([rows, gap]).ravel().tolist()
-    return outlines
+def _outlines(cells: pd.DataFrame, radius_ft: float, full: float) -> dict[str, Any]:
+    """Hexagons as one filled line; None ends one's outline before the next one's. A hundredth of a foot is enough."""
+    size = radius_ft * 0.97 * np.sqrt((cells["attempts"].to_numpy(float) / full).clip(0.07, 1.0))
+    angle = np.radians([30, 90, 150, 210, 270, 330, 30])
+    gap = np.full((len(cells), 1), None, dtype=object)
+    line = {}
+    for name, across in (("x", np.cos(angle)), ("y", np.sin(angle))):
+        corners = cells[f"{name}_ft"].to_numpy(float)[:, None] + size[:, None] * across
+        line[name] = np.hstack([np.round(corners, 2).astype(object), gap]).ravel().tolist()
+    return {"type": "scatter", **line, "mode": "lines", "fill": "toself", "hoverinfo": "skip", "showlegend": False}
 
 
 def _hover_points(
@@ -296,7 +326,8 @@ def _dressed(
 ) -> go.Figure:
     limit = COLOUR_LIMITS[measure]
     ticks = np.linspace(-limit, limit, 5)
-    name = MEASURE_NAMES[measure]
+    lines = textwrap.wrap(f"{MEASURE_NAMES[measure]} {said}", _LINE_LENGTH)
+    lines.append(f"n = {shots:,} shots; faded: the 95 % interval holds 0")
     top = 8 if not title else 72 if subtitle else 44
     colour_bar: dict[str, Any] = {
         "orientation": "h",
@@ -307,12 +338,14 @@ def _dressed(
         "thickness": 11,
         "outlinewidth": 0,
         "tickvals": ticks,
-        "ticktext": [f"{t:+.1f}" if measure == "points_per_shot" else f"{100 * t:+.1f} %" for t in ticks],
+        "ticktext": [
+            "0" if t == 0 else f"{t:+.1f}" if measure == "points_per_shot" else f"{100 * t:+.1f} %" for t in ticks
+        ],
         "title": {
-            "text": f"{name} {plain(said)}<br>n = {shots:,} shots; faded: the 95 % interval holds 0",
+            "text": "<br>".join(plain(line) for line in lines),
             "side": "bottom",
             "font": {"size": 12, "color": MUTED},
         },
     }
     axis = {"cmin": -limit, "cmax": limit, "colorscale": stepped(DIVERGING), "colorbar": colour_bar}
-    return _on_court(traces, title, subtitle, top, _LEGEND_PX, coloraxis=axis)
+    return _on_court(traces, title, subtitle, top, _LEGEND_PX + _LINE_PX * (len(lines) - 1), coloraxis=axis)

@@ -70,6 +70,19 @@ def running(
             cast(Any, output).close()
 
 
+def kernels_of(server: psutil.Process) -> list[psutil.Process]:
+    """The processes of a dashboard's kernels: what its nursery forked into sessions of their own."""
+    found = [process for nursery in server.children() for process in nursery.children()]
+    return [process for process in found if _leads_a_session(process.pid)]
+
+
+def _leads_a_session(pid: int) -> bool:
+    try:
+        return os.getsid(pid) == pid
+    except ProcessLookupError:
+        return False
+
+
 def _answers(url: str) -> bool:
     try:
         with urlopen(url, timeout=5):  # noqa: S310 - our own server on loopback
@@ -203,8 +216,7 @@ def _filter(chance: random.Random, choices: dict[str, list[Any]]) -> dict[str, A
 def _memory(server: psutil.Process) -> dict[str, Any]:
     """Of the server, the nursery and the kernels, in MiB: resident, proportional (shared pages split), and own."""
     nursery = next(iter(server.children()), None)
-    kernels = nursery.children() if nursery else []
-    full = [process.memory_full_info() for process in kernels]
+    full = [process.memory_full_info() for process in kernels_of(server)]
     ours = server.memory_full_info()
     hers = nursery.memory_full_info() if nursery else None
     return {

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import shutil
 import signal
 import socket
 import tempfile
@@ -197,14 +196,16 @@ class Dashboard(Voila):  # type: ignore[misc]
 
     def run(self, listening: socket.socket, say: Callable[[str], object]) -> None:
         """Serve until stopped; then end every kernel and remove every file."""
-        self.connection_dir = tempfile.mkdtemp(prefix="parivision-")
-        nursery = self._nursery()
-        try:
-            asyncio.run(self._serve(listening, nursery, say))
-        finally:
-            if nursery is not None:
-                nursery.close()
-            shutil.rmtree(self.connection_dir, ignore_errors=True)
+        # Until the server's own handler takes over: SIGTERM unwinds, as Ctrl-C does.
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        with tempfile.TemporaryDirectory(prefix="parivision-", ignore_cleanup_errors=True) as folder:
+            self.connection_dir = folder
+            nursery = self._nursery()
+            try:
+                asyncio.run(self._serve(listening, nursery, say))
+            finally:
+                if nursery is not None:
+                    nursery.close()
 
     def _nursery(self) -> Nursery | None:
         if not available():

@@ -7,7 +7,7 @@ from typing import Any, Literal
 import pandas as pd
 import plotly.graph_objects as go
 
-from parivision.charts.maps import attempts_map, hexagon_map
+from parivision.charts.maps import attempts_map, frequency_map, hexagon_map
 from parivision.charts.theme import wilson_interval
 from parivision.dashboard import filtering
 from parivision.dashboard.filtering import FilterState
@@ -69,6 +69,7 @@ class ShotMap(Page):
             "summary": summary,
             "rate": tuple(float(end) for end in wilson_interval(summary["made"], max(attempts, 1))),
             "everybody": _everybody(filters),
+            "by_result": bool(filters.result),
         }
         if not attempts:
             return Shown(context, sentence=f"{said}: no shot.", notes=notes)
@@ -79,7 +80,7 @@ class ShotMap(Page):
             figure, cells = self._attempts(state, session, filters)
         else:
             figure, cells = self._hexagons(state, session, filters, attempts)
-        context["alt"] = _alternative(said, attempts, zones, single)
+        context["alt"] = _alternative(said, attempts, zones, single, compared=not filters.result)
         sentence = f"{said}: {attempts:,} {'shot' if attempts == 1 else 'shots'}."
         tables = {"zones": zones, "attempts" if single else "hexagons": cells}
         return Shown(context, {"map": figure}, tables, sentence=sentence, notes=notes)
@@ -95,6 +96,8 @@ class ShotMap(Page):
     ) -> tuple[go.Figure, pd.DataFrame]:
         radius = float(state.radius) if state.radius != "auto" else _radius_ft(attempts)
         cells = tallies.hexagons(session.snapshot, filters, radius)
+        if filters.result:  # no rate, so nothing to compare
+            return frequency_map(cells, radius_ft=radius, unit=state.units), cells[["x_ft", "y_ft", "attempts"]]
         who = "player" if filters.players else "team" if filters.teams else "opponent" if filters.opponents else ""
         spreads = session.snapshot.spreads[who] if who else None
         reference = "" if _everybody(filters) else state.against
@@ -140,12 +143,16 @@ def _zones(session: Session, filters: Filters) -> pd.DataFrame:
     theirs = session.remember(("zones", league), lambda: tallies.by(snapshot, league, "zone"))
     low, high = wilson_interval(own["made"], own["attempts"])
     usual = theirs.set_index("zone").reindex(own["zone"])
-    table = pd.DataFrame(
+    counted = pd.DataFrame(
         {
             "zone": own["zone"],
             "attempts": own["attempts"],
             "share": own["attempts"] / own["attempts"].sum(),
             "made": own["made"],
+        }
+    )
+    rates = pd.DataFrame(
+        {
             "make_rate": own["fg"],
             "make_rate_low_95": low,
             "make_rate_high_95": high,
@@ -158,19 +165,21 @@ def _zones(session: Session, filters: Filters) -> pd.DataFrame:
             "shrunk_high_95": own["making_high_95"],
         }
     )
+    # Rates of makes alone, or of misses alone, say nothing.
+    table = counted if filters.result else pd.concat([counted, rates], axis=1)
     return table.sort_values("attempts", ascending=False, ignore_index=True)
 
 
-def _alternative(said: str, attempts: int, zones: pd.DataFrame, single: bool) -> str:
+def _alternative(said: str, attempts: int, zones: pd.DataFrame, single: bool, compared: bool) -> str:
     """The map in words."""
     first = zones.iloc[0]
+    kind = "Single attempts" if single else "Hexagons"
+    where = f"{kind} on a half court: {said}, {attempts:,} shots. Most come from {first['zone']}, {first['share']:.0%}."
+    if not compared:
+        return where
     clear = zones[(zones["shrunk_low_95"] > 0) | (zones["shrunk_high_95"] < 0)]
     found = [
         f"{'above' if low > 0 else 'below'} an average shooter from {zone}"
         for zone, low in zip(clear["zone"], clear["shrunk_low_95"], strict=True)
     ]
-    kind = "Single attempts" if single else "Hexagons"
-    return (
-        f"{kind} on a half court: {said}, {attempts:,} shots. Most come from {first['zone']}, {first['share']:.0%}. "
-        f"{'Clearly ' + ', '.join(found) if found else 'No zone differs clearly from an average shooter'}."
-    )
+    return f"{where} {'Clearly ' + ', '.join(found) if found else 'No zone differs clearly from an average shooter'}."
