@@ -115,6 +115,18 @@ def test_a_share_link_reproduces_the_view(preview: Preview, session: Session) ->
     assert (sentence(preview), page.locator("[data-table=zones]").inner_text(), page.evaluate(data)) == before
 
 
+def test_makes_alone_show_where_and_no_rate(preview: Preview, session: Session) -> None:
+    team = session.snapshot.teams[0]
+    preview.open("shot_map", f"teams={team}&result=made&marks=hexagons")
+    page = preview.page
+    assert count(preview) == asked(session, "team = ? AND made", team)
+    assert page.get_by_text("Only makes are counted here").is_visible()
+    assert "100.0 %" not in page.locator("main").inner_text()
+    names = page.evaluate("document.querySelector('[data-figure=map]').data.map(t => t.name).filter(Boolean)")
+    assert names == ["how often"]
+    assert preview.csv("zones").splitlines()[0] == "zone,attempts,share,made"
+
+
 def test_no_shot_offers_ways_out(preview: Preview) -> None:
     preview.open("shot_map", "distance_from=93&result=made")
     page = preview.page

@@ -98,6 +98,12 @@ class TestShrinkage:
         held = cell_differences(cells, measure="make_rate", spreads={"mid": tight})["shrunk"].iloc[0]
         assert 0 < held < free
 
+    def test_of_whom_nothing_is_known_is_put_where_all_players_are(self) -> None:
+        low = fit_spread(np.full(400, -0.08), np.full(400, 1e-6))
+        cells = cells_of([2], [1], places=[PLACES[court.MID_RANGE]])
+        found = cell_differences(cells, against="average_shooter", measure="make_rate", spreads={"mid": low})
+        assert found["shrunk"].iloc[0] == pytest.approx(-0.08, abs=0.01)
+
     def test_the_league_against_itself_is_zero_everywhere(self) -> None:
         cells = cells_of([2000] * 5, [900] * 5)
         table = cell_differences(cells)

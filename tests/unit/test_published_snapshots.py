@@ -20,6 +20,7 @@ from simulated_shots import league
 from parivision import champions, court, etl, shooting
 from parivision.errors import SnapshotError
 from parivision.published import Filters, Snapshots, publishing, tallies
+from parivision.published.snapshots import LATTICES
 from parivision.shots import COLUMNS
 
 
@@ -35,10 +36,13 @@ def test_every_shot_is_published_with_what_goes_with_it() -> None:
     for column in ("shot_id", "game_id", "season", "period", "player_id", "x_ft", "y_ft", "distance_ft", "zone", "made",
                    "place_known", "expected"):  # fmt: skip
         np.testing.assert_array_equal(found[column], given[column])
-    x, y = court.hexagon_of(given["x_ft"], given["y_ft"])
-    inside = y <= court.HALF_COURT_Y_FT
-    np.testing.assert_array_equal(found["hex_x_ft"], np.where(inside, x, np.nan))
-    assert found["hexagon"].isna().to_numpy().tolist() == (~inside).tolist()
+    for radius, column in LATTICES.items():
+        x, y = court.hexagon_of(given["x_ft"], given["y_ft"], radius)
+        inside = y <= court.HALF_COURT_Y_FT
+        assert found[column].isna().to_numpy().tolist() == (~inside).tolist()
+        places = snapshot().query("SELECT number, x_ft, y_ft FROM hexagons WHERE radius_ft = ?", [radius])
+        placed = places.set_index("number").loc[found.loc[inside, column].astype(int)]
+        np.testing.assert_array_equal(placed, np.column_stack([x, y])[inside])
     assert found.groupby("game")["game_id"].nunique().max() == found.groupby("game_id")["game"].nunique().max() == 1
 
 

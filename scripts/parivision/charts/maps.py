@@ -39,7 +39,7 @@ COLOUR_LIMITS: dict[Measure, float] = {"points_per_shot": 0.4, "make_rate": 0.15
 _FADED = 0.45
 _OUTLINE = "#9aa3ab"
 _SIDE_PX, _LEGEND_PX, _LINE_PX = 4, 72, 16
-_LINE_LENGTH = 48  # letters under the colour bar that a phone's width holds
+_LINE_LENGTH = 52  # letters under the colour bar that a phone's width holds
 _BETTER, _WORSE = DIVERGING[7], DIVERGING[1]
 
 

@@ -182,4 +182,5 @@ def say(summary: Mapping[str, Any]) -> str:
         )
     status = "found" if drift["status"] == "drift" else drift["status"]
     lines.append(f"Drift     {status}" + (f": {drift['reasons'][0]}" if drift.get("reasons") else ""))
+    lines.append("Dashboard scripts/workspace dashboard opens it on these shots")
     return "\n".join(lines)

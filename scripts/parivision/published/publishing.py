@@ -29,6 +29,7 @@ from parivision.published.snapshots import (
     FOLDER,
     HISTORY_FILE,
     ID_LENGTH,
+    LATTICES,
     LAYOUT,
     META_FILE,
     SHOTS_FILE,
@@ -72,9 +73,7 @@ SHOT_COLUMNS = {
     "place_known": "BOOLEAN",
     "expected": "DOUBLE",  # probability that an average shooter makes it, by `shooting.average_shooter`
     "field_goal_margin": "SMALLINT",  # points from field goals, the shooter's team's less the other's, before the shot
-    "hex_x_ft": "DOUBLE",  # centre of its hexagon of 1 ft; NULL where that lies beyond half court
-    "hex_y_ft": "DOUBLE",
-    "hexagon": "UINTEGER",  # its number in table `hexagons`
+    **dict.fromkeys(LATTICES.values(), "USMALLINT"),  # its numbers in table `hexagons`
     "shot_id": "VARCHAR",
 }
 PLAYER_COLUMNS = {
@@ -181,9 +180,6 @@ def publish(
 
 def shot_table(shots: pd.DataFrame) -> pd.DataFrame:
     """Table `shots` of a snapshot, in order of the day."""
-    x, y = court.hexagon_of(shots["x_ft"], shots["y_ft"])
-    on_half_court = y <= court.HALF_COURT_Y_FT
-    hexagons = pd.MultiIndex.from_arrays([x, y]).factorize(sort=True)[0]
     expected = average_shooter(shots)
     taken = attempts(shots)
     day, first = pd.factorize(shots["game_date"])
@@ -195,13 +191,21 @@ def shot_table(shots: pd.DataFrame) -> pd.DataFrame:
         zone_number=shots["zone"].map({zone: number for number, zone in enumerate(court.ZONES)}),
         expected=expected,
         field_goal_margin=game_features(taken, taken.made - expected)["field_goal_margin"].astype("int16"),
-        hex_x_ft=np.where(on_half_court, x, np.nan),
-        hex_y_ft=np.where(on_half_court, y, np.nan),
-        hexagon=pd.array(np.where(on_half_court, hexagons, -1), dtype="Int32"),
+        **{column: _hexagons(shots, radius)[0] for radius, column in LATTICES.items()},
     )
-    table["hexagon"] = table["hexagon"].mask(~on_half_court)
     # Neighbours in time share blocks of the file, so that a filter by season or day reads only its own.
     return table[list(SHOT_COLUMNS)].sort_values("game_date", kind="stable", ignore_index=True)
+
+
+def _hexagons(shots: pd.DataFrame, radius_ft: float) -> tuple[pd.Series, pd.DataFrame]:
+    """Number of each shot's hexagon, missing where its centre lies beyond half court; and the place of each number."""
+    x, y = court.hexagon_of(shots["x_ft"], shots["y_ft"], radius_ft)
+    inside = y <= court.HALF_COURT_Y_FT
+    numbers, places = pd.MultiIndex.from_arrays([x[inside], y[inside]]).factorize(sort=True)
+    found = pd.Series(pd.NA, index=shots.index, dtype="Int32")
+    found[inside] = numbers
+    centres = places.to_frame(index=False, name=["x_ft", "y_ft"])
+    return found, centres.assign(number=range(len(centres)), radius_ft=radius_ft)
 
 
 def content_id(table: pd.DataFrame, history: bytes, champions: Mapping[str, Any], documents: Mapping[str, Any]) -> str:
@@ -285,14 +289,14 @@ def _write(
     raw: pd.DataFrame,
     rejects: pd.DataFrame,
 ) -> None:
-    hexagons = table[["hexagon", "hex_x_ft", "hex_y_ft"]].dropna().drop_duplicates("hexagon")
+    hexagons = pd.concat([_hexagons(shots, radius)[1] for radius in LATTICES])
     raw_samples, clean_samples = samples(raw, shots, documents["collected"]["source"])
     refused = rejects.head(REJECTS_KEPT)
     tables: dict[str, tuple[pd.DataFrame, dict[str, str]]] = {
         "shots": (table, SHOT_COLUMNS),
         "hexagons": (
-            hexagons.set_axis(["hexagon", "x_ft", "y_ft"], axis=1),
-            {"hexagon": "UINTEGER", "x_ft": "DOUBLE", "y_ft": "DOUBLE"},
+            hexagons,
+            {"radius_ft": "DOUBLE", "number": "USMALLINT", "x_ft": "DOUBLE", "y_ft": "DOUBLE"},
         ),
         "players": (_players(shots)[list(PLAYER_COLUMNS)], PLAYER_COLUMNS),
         "counts": (_counts(store), {"collection": "VARCHAR", "season": "VARCHAR", "documents": "BIGINT"}),

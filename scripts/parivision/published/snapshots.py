@@ -28,7 +28,11 @@ from parivision.shooting import Spread
 FOLDER = "snapshots"
 SHOTS_FILE, HISTORY_FILE, META_FILE = "shots.duckdb", "history.npz", "meta.json"
 ID_LENGTH = 12
-LAYOUT = "1"  # of the tables; a snapshot of another one is not read
+LAYOUT = "2"  # of the tables; a snapshot of another one is not read
+
+# Radius of hexagons, ft -> the column of `shots` that numbers a shot's hexagon of that size; the numbers' places stand
+# in table `hexagons`. Working a hexagon out for every shot would take longer than all else that a map asks.
+LATTICES = {1.0: "hexagon_1_ft", 1.5: "hexagon_1_5_ft", 2.0: "hexagon_2_ft"}
 
 # Any aggregate over half a million shots fits; what does not is refused rather than spilled to disk.
 _CONFIG: dict[str, str | bool | int | float | list[str]] = {

@@ -22,7 +22,7 @@ import pandas as pd
 from parivision import court
 from parivision.features import SKILLS
 from parivision.published.filters import Filters
-from parivision.published.snapshots import Snapshot
+from parivision.published.snapshots import LATTICES, Snapshot
 from parivision.shooting import Spread, Sums, measure, measure_one
 from parivision.shooting.rates import SUREST
 
@@ -44,7 +44,6 @@ _SHOT = (
     "shot_id, season, game_date, period, period_seconds_left, player_id, team, opponent, home, action_type, x_ft, "
     "y_ft, distance_ft, zone, shot_value, made, place_known, expected, field_goal_margin"
 )
-_ON_HALF_COURT = "FROM shots WHERE hexagon IS NOT NULL"
 _CERTAIN = f"greatest(least(expected, {1 - SUREST}), {SUREST})"
 
 
@@ -125,7 +124,7 @@ def hexagons(
     Parameters
     ----------
     radius_ft : float
-        From a hexagon's centre to a corner.
+        From a hexagon's centre to a corner, of `LATTICES`.
     beside_league : bool
         Whether everybody's are wanted; without them it is several times as quick.
 
@@ -136,21 +135,24 @@ def hexagons(
         `expected_made`, `expected_points` (of an average shooter on the same attempts), `variance` (of the makes,
         from the expected probabilities), and `league_attempts`, `league_made`, `league_points` of `filters.league()`.
         Shots beyond half court have no hexagon and are left out.
+
+    Raises
+    ------
+    ValueError
+        Another radius.
     """
     own, values = filters.where()
     league, league_values = filters.league().where() if beside_league else (own, values)
-    usual = radius_ft == 1.0  # then every shot knows its hexagon
-    placed, given = (_ON_HALF_COURT, []) if usual else _placed(radius_ft)
-    place = "hexagon" if usual else "x_ft, y_ft"
-    named = "SELECT x_ft, y_ft, added.* EXCLUDE (hexagon) FROM added JOIN hexagons USING (hexagon)"
+    if radius_ft not in LATTICES:
+        raise ValueError(f"hexagons have a radius of {', '.join(map(str, LATTICES))} ft, not of {radius_ft}")
+    number = LATTICES[radius_ft]
     sql = f"""
-        WITH placed AS ({placed}),
-        marked AS (
-            SELECT {place}, made, shot_value, expected, {_CERTAIN} AS certain, ({own}) AS own
-            FROM placed WHERE {league}
+        WITH marked AS (
+            SELECT {number} AS number, made, shot_value, expected, {_CERTAIN} AS certain, ({own}) AS own
+            FROM shots WHERE {number} IS NOT NULL AND ({league})
         ),
         added AS (
-            SELECT {place},
+            SELECT number,
                    count(*) FILTER (own) AS attempts,
                    count(*) FILTER (own AND made) AS made,
                    sum(CASE WHEN own AND made THEN shot_value ELSE 0 END)::BIGINT AS points,
@@ -162,9 +164,10 @@ def hexagons(
                    sum(CASE WHEN made THEN shot_value ELSE 0 END)::BIGINT AS league_points
             FROM marked GROUP BY ALL HAVING attempts > 0
         )
-        {named if usual else "FROM added"} ORDER BY x_ft, y_ft
+        SELECT x_ft, y_ft, added.* EXCLUDE (number) FROM added JOIN hexagons USING (number)
+        WHERE radius_ft = ? ORDER BY x_ft, y_ft
     """
-    found = snapshot.query(sql, [*given, *values, *league_values])
+    found = snapshot.query(sql, [*values, *league_values, radius_ft])
     return found if beside_league else found.drop(columns=[c for c in found if str(c).startswith("league_")])
 
 
@@ -188,26 +191,6 @@ def _by(snapshot: Snapshot, filters: Filters, names: list[str], spreads: Mapping
         spreads = snapshot.spreads[f"{who}_zone" if "zone" in names else who] if who else None
     table = measure(_sums(snapshot, filters, names), spreads)
     return table.sort_values(names, kind="stable").reset_index(drop=True)
-
-
-def _placed(radius_ft: float) -> tuple[str, list[float]]:
-    """Shots of the half court, each at the centre of its hexagon: `court.hexagon_of`, step by step."""
-    width, height = 3**0.5 * radius_ft, 3 * radius_ft
-    sql = """
-        SELECT * REPLACE (round_even(IF(nearer_b, x_b, x_a), 6) + 0.0 AS x_ft,
-                          round_even(IF(nearer_b, y_b, y_a), 6) + 0.0 AS y_ft)
-        FROM (
-            SELECT *, (x_ft - x_b) * (x_ft - x_b) + (y_ft - y_b) * (y_ft - y_b)
-                          < (x_ft - x_a) * (x_ft - x_a) + (y_ft - y_a) * (y_ft - y_a) AS nearer_b
-            FROM (
-                SELECT *, round_even(x_ft / ?, 0) * ? AS x_a, round_even(y_ft / ?, 0) * ? AS y_a,
-                          (floor(x_ft / ?) + 0.5) * ? AS x_b, (floor(y_ft / ?) + 0.5) * ? AS y_b
-                FROM shots
-            )
-        )
-    """
-    values = [width, width, height, height] * 2
-    return f"FROM ({sql}) WHERE y_ft <= ?", [*values, float(court.HALF_COURT_Y_FT)]
 
 
 def _sums(snapshot: Snapshot, filters: Filters, names: list[str]) -> Sums:
