@@ -157,6 +157,7 @@ def zones_beside(both: tuple[Numbers, ...], order: tuple[int, int]) -> pd.DataFr
 
 
 def verdict(row: dict[Any, Any]) -> str:
+    """Whether luck may well explain a zone's difference."""
     if np.isnan(row["difference"]):
         return "only one of them"
     return "clear" if row["clear"] else "not clear"
@@ -164,13 +165,13 @@ def verdict(row: dict[Any, Any]) -> str:
 
 def headline(sides: tuple[Side, ...], order: tuple[int, int], numbers: pd.DataFrame) -> str:
     """Who took the better shots and who made more of them, as far as luck does not explain it."""
-    rows = numbers.set_index("measure")
+    rows = {row["measure"]: row for row in numbers.to_dict("records")}
     better: dict[int, list[str]] = {}
     for measure, words in _WHAT_BETTER.items():
-        if rows.loc[measure, "clear"]:
-            ahead = order[0] if rows.loc[measure, "difference"] > 0 else order[1]
+        if rows[measure]["clear"]:
+            ahead = order[0] if rows[measure]["difference"] > 0 else order[1]
             better.setdefault(ahead, []).append(words)
-    unclear = [MEASURES[m][0].lower() for m in _WHAT_BETTER if not rows.loc[m, "clear"]]
+    unclear = [MEASURES[m][0].lower() for m in _WHAT_BETTER if not rows[m]["clear"]]
     if not better:
         return "Neither shot quality nor shot making differs clearly."
     said = "; ".join(f"{sides[side].subject} {' and '.join(words)}" for side, words in better.items())

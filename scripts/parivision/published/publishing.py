@@ -201,10 +201,10 @@ def _hexagons(shots: pd.DataFrame, radius_ft: float) -> tuple[pd.Series, pd.Data
     """Number of each shot's hexagon, missing where its centre lies beyond half court; and the place of each number."""
     x, y = court.hexagon_of(shots["x_ft"], shots["y_ft"], radius_ft)
     inside = y <= court.HALF_COURT_Y_FT
-    numbers, places = pd.MultiIndex.from_arrays([x[inside], y[inside]]).factorize(sort=True)
+    places = pd.DataFrame({"x_ft": x[inside], "y_ft": y[inside]})
     found = pd.Series(pd.NA, index=shots.index, dtype="Int32")
-    found[inside] = numbers
-    centres = places.to_frame(index=False, name=["x_ft", "y_ft"])
+    found[inside] = places.groupby(["x_ft", "y_ft"]).ngroup().to_numpy()
+    centres = places.drop_duplicates().sort_values(["x_ft", "y_ft"], ignore_index=True)
     return found, centres.assign(number=range(len(centres)), radius_ft=radius_ft)
 
 
