@@ -101,7 +101,10 @@ function render({ model, el }) {
     dark = message.dark;
     share = message.share;
     for (const [name, text] of Object.entries(message.parts)) place(name, text);
-    for (const [name, figure] of Object.entries(message.figures)) figures.set(`${page}/${name}`, figure);
+    for (const [name, figure] of Object.entries(message.figures)) {
+      figures.set(`${page}/${name}`, figure);
+      root.querySelector(`[data-figure="${name}"]`)?.removeAttribute("data-drawn");
+    }
     if (message.query !== query || turned) write(message.query, turned);
     query = message.query;
     readOut.textContent = message.sentence;
@@ -110,7 +113,7 @@ function render({ model, el }) {
     if (first && matchMedia("(max-width: 62rem)").matches) root.querySelector(".pv-choices")?.removeAttribute("open");
     links();
     sortAgain();
-    draw();
+    setTimeout(draw); // the numbers are seen before the figures are drawn
     if (turned) {
       window.scrollTo(0, 0);
       part("main").focus({ preventScroll: true });
@@ -328,6 +331,7 @@ function render({ model, el }) {
       );
       box.dataset.drawn = "1";
       if (box.dataset.pick) pickable(box);
+      await new Promise((next) => setTimeout(next)); // a click between two figures is not kept waiting
     }
   }
 
@@ -378,10 +382,10 @@ function render({ model, el }) {
         if (high !== null) value = Math.min(high, value);
         input.value = value.toFixed(scale === 1 ? 1 : 2);
       });
+      changed(); // first, so that the kernel works while the mark moves
       const at = inputs().map((input) => Number(input.value) / Number(input.dataset.scale ?? 1));
       const trace = (box.data ?? []).findIndex((t) => t.meta === "pick");
       if (trace >= 0) window.Plotly.restyle(box, { x: [[at[0]]], y: [[at[1]]] }, [trace]); // the mark follows at once
-      changed();
     };
     const place = (event) => {
       const { xaxis, yaxis } = box._fullLayout;
