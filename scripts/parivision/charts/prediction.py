@@ -41,7 +41,8 @@ _WHITE = "#ffffff"
 @cache
 def _bare_court() -> dict[str, Any]:
     """Layout of the half court."""
-    layout: dict[str, Any] = draw_court().to_dict()["layout"]
+    # Darker lines than on a bare floor: these lie on shades.
+    layout: dict[str, Any] = draw_court(line_colour=INK).to_dict()["layout"]
     return {**layout, "template": TEMPLATE}
 
 
