@@ -20,6 +20,7 @@ from typing import Any
 import pytest
 import yaml
 from playwright.sync_api import Page, sync_playwright
+from unit.published_workspace import workspace
 
 PIPELINE = """
 tasks:
@@ -135,10 +136,10 @@ def page() -> Iterator[Page]:
         browser.close()
 
 
-def open_by_double_click(page: Page, address: str, token: str, name: str) -> None:
-    """Open a file of notebooks/ as a user does; returns when it is there as a notebook with a kernel at rest."""
+def open_by_double_click(page: Page, address: str, token: str, name: str, folder: str = "notebooks") -> None:
+    """Open a file of a folder as a user does; returns when it is there as a notebook with a kernel at rest."""
     page.goto(f"{address}/lab?reset&token={token}")
-    page.locator(".jp-DirListing-item", has_text="notebooks").dblclick(timeout=90_000)
+    page.locator(".jp-DirListing-item", has_text=folder).dblclick(timeout=90_000)
     page.locator(".jp-DirListing-item", has_text=name).dblclick(timeout=30_000)
     page.locator(".jp-NotebookPanel .jp-Cell").first.wait_for(timeout=60_000)
     # Not the page's own indicator: it says "idle" before there is a kernel, and running then asks which to start.
@@ -173,6 +174,23 @@ def test_double_click_opens_a_notebook_that_runs(toy: Path, page: Page) -> None:
     assert saved.endswith(SECOND)
     assert "/.data/" not in saved
     assert [url for url in foreign if url.startswith(("http", "ws")) and not url.startswith("ws://127.0.0.1")] == []
+
+
+def test_a_page_of_the_dashboard_works_in_a_notebook(toy: Path, root: Path, page: Page) -> None:
+    shutil.rmtree(toy / ".data")
+    workspace(toy)
+    shutil.copytree(root / "dashboards", toy / "dashboards")
+    with lab(toy) as (address, token):
+        open_by_double_click(page, address, token, "leaders.ipynb", "dashboards")
+        run_all(page)
+        page.locator(".pv[data-shown]").wait_for(timeout=60_000)
+        page.get_by_label("Teams", exact=True).check(force=True)
+        page.locator(".pv-sentence", has_text="teams with at least").wait_for(timeout=30_000)
+        # Nobody serves plotly here: the kernel hands it over.
+        page.locator("[data-figure][data-drawn] svg").first.wait_for(timeout=60_000)
+        page.locator("a[data-page='explore']").click()
+        page.locator(".pv h1", has_text="Explore").wait_for(timeout=30_000)
+        assert "leaders.ipynb" in page.url  # the address is JupyterLab's
 
 
 @pytest.fixture
