@@ -12,6 +12,7 @@ from browser.accessibility import serious
 from browser.preview import Preview
 from unit.published_workspace import HOSTILE, workspace
 
+from parivision.dashboard.rendering import signed
 from parivision.dashboard.session import Session
 from parivision.published import Filters, tallies
 
@@ -71,11 +72,11 @@ def test_the_csv_is_the_table_and_the_link_restores_it(preview: Preview, session
     assert rows.count() == len(saved) > 4
     for row, line in zip(rows.all(), saved, strict=True):
         shown = row.locator("th, td").all_inner_texts()
-        assert [shown[0], shown[1], shown[2]] == [
-            line["zone"],
-            f"{int(line['first_attempts']):,}",
-            f"{int(line['second_attempts']):,}",
-        ]
+        worth, low, high = (signed(float(line[name])) for name in ("difference", "low_95", "high_95"))
+        assert shown[0] == line["zone"]
+        assert shown[1].split("\n") == [worth, f"{low} to {high}"]
+        assert shown[2] == ("clear" if line["clear"] == "True" else "not clear")
+        assert shown[7:9] == [f"{int(line[f'{side}_attempts']):,}" for side in ("first", "second")]
     before = preview.page.locator("main").inner_text()
     page, query = preview.share_link().split("?")
     preview.open(page, query)

@@ -39,7 +39,7 @@ COLOUR_LIMITS: dict[Measure, float] = {"points_per_shot": 0.4, "make_rate": 0.15
 _FADED = 0.45
 _OUTLINE = "#9aa3ab"
 _SIDE_PX, _LEGEND_PX, _LINE_PX = 4, 72, 16
-_LINE_LENGTH = 52  # letters under the colour bar that a phone's width holds
+_LINE_LENGTH = 42  # letters under the colour bar that half a tablet's width holds
 _BETTER, _WORSE = DIVERGING[7], DIVERGING[1]
 
 
@@ -327,7 +327,7 @@ def _dressed(
     limit = COLOUR_LIMITS[measure]
     ticks = np.linspace(-limit, limit, 5)
     lines = textwrap.wrap(f"{MEASURE_NAMES[measure]} {said}", _LINE_LENGTH)
-    lines.append(f"n = {shots:,} shots; faded: the 95 % interval holds 0")
+    lines.append(f"n = {shots:,}; faded: 95 % interval holds 0")
     top = 8 if not title else 72 if subtitle else 44
     colour_bar: dict[str, Any] = {
         "orientation": "h",

@@ -20,7 +20,6 @@ def trend_lines(
     unit: str,
     title: str = "",
     reference: float | None = None,
-    reference_name: str = "average shooter",
     decimals: int = 2,
     signed: bool = False,
 ) -> go.Figure:
@@ -34,7 +33,7 @@ def trend_lines(
     unit : str
         Of `value`; it names the axis.
     reference : float, optional
-        A dotted line, such as the average shooter's 0.
+        A dotted line, such as the average shooter's 0; `unit` says what it is, for a word on it would hide data.
     signed : bool
         Whether values are differences, shown with their sign.
 
@@ -77,10 +76,6 @@ def trend_lines(
         layout["shapes"] = [
             {"type": "line", "xref": "paper", "x0": 0, "x1": 1, "y0": reference, "y1": reference,
              "line": {"color": MUTED, "dash": "dot", "width": 1}}
-        ]  # fmt: skip
-        layout["annotations"] = [
-            {"x": 1, "xref": "paper", "xanchor": "right", "y": reference, "yanchor": "bottom", "showarrow": False,
-             "text": plain(reference_name), "font": {"size": 12, "color": MUTED}}
         ]  # fmt: skip
     return go.Figure(data=traces, layout=layout)
 

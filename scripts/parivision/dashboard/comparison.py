@@ -8,6 +8,7 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
+from parivision import words
 from parivision.charts.theme import points_interval, wilson_interval
 from parivision.dashboard.rendering import signed
 from parivision.dashboard.session import Session
@@ -15,12 +16,12 @@ from parivision.published import Filters, tallies
 from parivision.shooting.maps import cell_differences
 
 RADIUS_FT = 2.0  # smaller hexagons hold too few shots of two
-# Measure -> what it is, its unit, the decimals, and whether it is a difference itself.
+# Measure -> what it is, its unit, how the page writes it, and with how many decimals.
 MEASURES = {
-    "make_rate": ("Make rate", "makes per attempt", 1, False),
-    "points_per_shot": ("Points per shot", "points per attempt", 2, False),
-    "shot_quality": ("Shot quality", "points per attempt of an average shooter on the same shots", 2, False),
-    "shot_making": ("Shot making", "points per attempt above an average shooter, shrunk", 2, True),
+    "make_rate": ("Make rate", "makes per attempt", "percent", 1),
+    "points_per_shot": ("Points per shot", "points per attempt", "number", 2),
+    "shot_quality": ("Shot quality", "points per attempt of an average shooter on the same shots", "number", 3),
+    "shot_making": ("Shot making", "points per attempt above an average shooter, shrunk", "signed", 3),
 }
 _WHAT_BETTER = {"shot_quality": "took better shots", "shot_making": "had the better shot making"}
 
@@ -167,15 +168,15 @@ def headline(sides: tuple[Side, ...], order: tuple[int, int], numbers: pd.DataFr
     """Who took the better shots and who made more of them, as far as luck does not explain it."""
     rows = {row["measure"]: row for row in numbers.to_dict("records")}
     better: dict[int, list[str]] = {}
-    for measure, words in _WHAT_BETTER.items():
+    for measure, said in _WHAT_BETTER.items():
         if rows[measure]["clear"]:
             ahead = order[0] if rows[measure]["difference"] > 0 else order[1]
-            better.setdefault(ahead, []).append(words)
+            better.setdefault(ahead, []).append(said)
     unclear = [MEASURES[m][0].lower() for m in _WHAT_BETTER if not rows[m]["clear"]]
     if not better:
         return "Neither shot quality nor shot making differs clearly."
-    said = "; ".join(f"{sides[side].subject} {' and '.join(words)}" for side, words in better.items())
-    return f"{said}.{f' In {unclear[0]} no difference is clear.' if unclear else ''}"
+    who = "; ".join(f"{sides[side].subject} {' and '.join(what)}" for side, what in better.items())
+    return f"{who}.{f' In {unclear[0]} no difference is clear.' if unclear else ''}"
 
 
 def zone_findings(sides: tuple[Side, ...], order: tuple[int, int], zones: pd.DataFrame) -> str:
@@ -183,7 +184,9 @@ def zone_findings(sides: tuple[Side, ...], order: tuple[int, int], zones: pd.Dat
     judged = zones["difference"].notna()
     clear = zones[zones["clear"] & judged]
     if clear.empty:
-        return f"In none of {int(judged.sum())} zones does a shot's worth differ clearly."
+        return (
+            f"No zone differs clearly in what a shot is worth, of {words.counted(int(judged.sum()), 'zone')} compared."
+        )
     said = [
         f"{row['zone']} ({sides[order[0] if row['difference'] > 0 else order[1]].short} ahead by "
         f"{signed(abs(row['difference'])).lstrip('+')} points per shot)"

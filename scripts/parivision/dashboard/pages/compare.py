@@ -217,12 +217,15 @@ def _figures(
         figures["difference_map"] = difference_map(
             places, first=first, second=second, radius_ft=RADIUS_FT, unit=state.units
         )
-    for measure, reference in (("shot_quality", None), ("shot_making", 0.0)):
+    for measure, unit, reference in (
+        ("shot_quality", "points per shot", None),
+        ("shot_making", "points per shot above average", 0.0),
+    ):
         figures[measure] = trend_lines(
             pd.concat(
                 [_line(side.name, found.trend, measure, state.every) for side, found in zip(sides, both, strict=True)]
             ),
-            unit="points per shot",
+            unit=unit,
             reference=reference,
             signed=reference is not None,
         )
