@@ -77,8 +77,10 @@ class Leaders(Page):
         sentence = self._sentence(state, filters.sentence(snapshot, state.units), first, len(ranked))
         if ranked.empty:
             return Shown(context | {"alt": ""}, sentence=sentence, notes=notes)
+        # Names alone: on a phone the team's code would leave no room for the intervals, and the table has it.
+        named = first.assign(label=first["player_name"]) if state.among == "player_id" else first
         figure = shooting_leaders(
-            first, title=label, unit=unit, reference=0.0 if state.measure == "making" else None, decimals=decimals
+            named, title=label, unit=unit, reference=0.0 if state.measure == "making" else None, decimals=decimals
         )
         # The card's heading says what the title would.
         figure.update_layout(title=None, margin={"t": 40})
