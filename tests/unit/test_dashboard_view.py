@@ -168,7 +168,8 @@ def test_a_name_is_never_markup_in_the_page(view: View) -> None:
 
 def test_without_a_snapshot_the_page_says_what_to_run(tmp_path: Path) -> None:
     answer = opened(View("leaders", tmp_path))
-    assert answer == {"type": "error", "text": "nothing has been published here yet. Run `parivision build`, with --force if it has nothing to do."}
+    said = "nothing has been published here yet. Run `parivision build`, with --force if it has nothing to do."
+    assert answer == {"type": "error", "text": said}
 
 
 def test_every_page_in_the_navigation_exists() -> None:
