@@ -188,7 +188,7 @@ def test_actions_change_the_state(session: Session) -> None:
     dropped = PAGE.act(state, "drop", str(state.rivals[0]), session)
     assert isinstance(dropped, PredictState)
     assert dropped.rivals == state.rivals[1:]
-    with pytest.raises(NotImplementedError):
+    with pytest.raises(ParameterError):
         PAGE.act(state, "nothing", "", session)
 
 

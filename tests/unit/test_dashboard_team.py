@@ -17,6 +17,7 @@ from parivision.dashboard.page import Shown
 from parivision.dashboard.pages.team import Team, TeamState
 from parivision.dashboard.session import Session
 from parivision.dashboard.view import View
+from parivision.errors import ParameterError
 from parivision.published import Filters, tallies
 from parivision.scouting import TeamShots
 
@@ -147,9 +148,9 @@ class TestChoices:
         assert "took no shots" in Team().download(state, "sheet", session).text
 
     def test_unknown_actions_and_files_are_refused(self, session: Session) -> None:
-        with pytest.raises(NotImplementedError):
+        with pytest.raises(ParameterError):
             Team().act(TeamState(), "delete", "1", session)
-        with pytest.raises(NotImplementedError):
+        with pytest.raises(ParameterError):
             Team().download(TeamState(), "passwd", session)
 
     @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

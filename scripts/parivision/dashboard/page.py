@@ -13,6 +13,7 @@ import plotly.graph_objects as go
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from parivision.dashboard.session import Session
+from parivision.errors import ParameterError
 
 Query = Mapping[str, Sequence[str]]
 # The values of a form or a link are text from outside: longer than any name, and cut before anything reads them.
@@ -140,8 +141,8 @@ class Page(ABC):
 
     def act(self, state: Any, name: str, value: str, session: Session) -> PageState:
         """The state after a button or input whose name begins with "do:" was used; `name` is what follows."""
-        raise NotImplementedError(f"the page {self.name} has no action {name!r}")
+        raise ParameterError(f"the page {self.title} has no action {name[:40]!r}. Reload it.")
 
     def download(self, state: Any, name: str, session: Session) -> Download:
         """The file behind a button that is neither a table nor a figure."""
-        raise NotImplementedError(f"the page {self.name} has no file {name!r}")
+        raise ParameterError(f"the page {self.title} has no file {name[:40]!r}. Reload it.")
