@@ -12,7 +12,7 @@ import click
 
 from parivision import __version__
 from parivision.errors import PariVisionError
-from parivision.model_commands import model as model_group
+from parivision.commands.model import model as model_group
 from parivision.parameters import Parameters
 
 EXIT_ERROR = 1

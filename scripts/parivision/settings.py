@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from functools import cache
 from pathlib import Path
+from typing import Literal
 
 from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, DotEnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
@@ -35,6 +36,36 @@ class Settings(BaseSettings):
         Address that stands in for the NBA Stats service, such as a proxy or a test server.
     snapshots_kept : int
         Published snapshots to keep for the dashboard, the newest included; a link to an older one no longer opens.
+    runs_kept : int
+        Runs whose reports are kept in the archive, the newest included; their records are small and all stay.
+    cell_timeout_minutes, task_timeout_minutes, run_timeout_minutes : float
+        What a cell, a notebook and a run may take before they are ended.
+    retries : int
+        How often a notebook is tried again where its fault may pass: a server that does not answer.
+    retry_wait_seconds : float
+        Before the first of these; twice as long before each further one.
+    reports_url : str
+        Address under which the reports folder is served, for links in alerts; a path of this machine where empty.
+    alert_file : Path or None
+        Alerts are added to it, one JSON object a line; a relative path counts from the workspace root.
+    alert_webhook_url : SecretStr or None
+        A chat's incoming webhook.
+    alert_email_to, alert_email_from : str
+        Addresses, several separated by commas; and the sender.
+    smtp_host, smtp_port, smtp_user, smtp_password, smtp_security
+        The server that sends alerts by e-mail; security is "none", "starttls" or "tls".
+    heartbeat_url : SecretStr or None
+        Asked (GET) after every good scheduled run, so that a service elsewhere notices when this machine is gone.
+    silent_hours : float
+        Without a good scheduled run for so long after one was due, an alert says so.
+    retrain_new_games : int
+        So many games that the models have not learned from are a reason to train anew.
+    retrain_age_days : float
+        Models whose newest game is so much older than the newest stored one are trained anew.
+    retrain_calibration : float
+        Calibration error (ECE) of the champion on newer games, beyond chance, that is a reason to train anew.
+    backups_kept : int
+        Backups to keep in a folder that `parivision backup` fills by itself.
     dashboard_token, dashboard_password : SecretStr or None
         What lets a reader into the dashboard, at least eight characters; needed wherever it listens on more than
         loopback.
@@ -63,6 +94,28 @@ class Settings(BaseSettings):
     )
     nba_stats_url: str | None = None
     snapshots_kept: int = Field(default=10, ge=1)
+    runs_kept: int = Field(default=10, ge=1)
+    cell_timeout_minutes: float = Field(default=120, gt=0)
+    task_timeout_minutes: float = Field(default=180, gt=0)
+    run_timeout_minutes: float = Field(default=480, gt=0)
+    retries: int = Field(default=2, ge=0, le=20)
+    retry_wait_seconds: float = Field(default=20, ge=0, le=3600)
+    reports_url: str = Field(default="", pattern=r"^(https?://[^\s]+)?$")
+    alert_file: Path | None = None
+    alert_webhook_url: SecretStr | None = None
+    alert_email_to: str = ""
+    alert_email_from: str = "parivision@localhost"
+    smtp_host: str = ""
+    smtp_port: int = Field(default=25, ge=1, le=65535)
+    smtp_user: str = ""
+    smtp_password: SecretStr | None = None
+    smtp_security: Literal["none", "starttls", "tls"] = "none"
+    heartbeat_url: SecretStr | None = None
+    silent_hours: float = Field(default=12, gt=0)
+    retrain_new_games: int = Field(default=150, ge=1)
+    retrain_age_days: float = Field(default=45, gt=0)
+    retrain_calibration: float = Field(default=0.02, gt=0, lt=1)
+    backups_kept: int = Field(default=5, ge=1)
     dashboard_token: SecretStr | None = None
     dashboard_password: SecretStr | None = None
     dashboard_kernels: int = Field(default=0, ge=0, le=1000)
@@ -89,10 +142,10 @@ class Settings(BaseSettings):
         )
         return init_settings, env_settings, env_file
 
-    @field_validator("data_dir")
+    @field_validator("data_dir", "alert_file")
     @classmethod
-    def _from_workspace_root(cls, path: Path) -> Path:
-        return workspace_root() / path.expanduser()
+    def _from_workspace_root(cls, path: Path | None) -> Path | None:
+        return None if path is None else workspace_root() / path.expanduser()
 
 
 @cache
