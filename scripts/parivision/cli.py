@@ -11,12 +11,16 @@ from typing import Any, Literal, get_args, get_origin
 import click
 
 from parivision import __version__
-from parivision.errors import PariVisionError
 from parivision.commands.model import model as model_group
+from parivision.commands.schedule import backfill, schedule
+from parivision.errors import PariVisionError
 from parivision.parameters import Parameters
+from parivision.secrets import redact
 
 EXIT_ERROR = 1
 EXIT_BUSY = 75  # EX_TEMPFAIL: try again later
+EXIT_INTERRUPTED = 130  # 128 + SIGINT
+EXIT_TERMINATED = 143  # 128 + SIGTERM
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -36,7 +40,7 @@ def _option(name: str) -> click.Option:
     return click.Option([f"--{name.replace('_', '-')}", name], type=kind, help=info.description)
 
 
-def _build(force: bool, **given: Any) -> None:
+def _build(force: bool, only: tuple[str, ...], start_at: str, hold: tuple[str, ...], **given: Any) -> None:
     """Run the pipeline: only what is out of date. Any parameter of env.yaml can be overridden."""
     from parivision.operations import build as operation
 
@@ -44,10 +48,15 @@ def _build(force: bool, **given: Any) -> None:
     if overrides.get("path"):
         overrides["path"] = ",".join(_from_here(part) for part in overrides["path"].split(","))
     started = time.monotonic()
-    summary = operation.build(overrides, force)
+    summary = operation.build(overrides, force, only=_several(only), start_at=start_at, hold=_several(hold))
     click.echo(operation.say(summary))
     ran = f"{summary['ran']} of the notebooks ran" if summary["ran"] else "nothing to do: every report is up to date"
     click.echo(f"Time      {time.monotonic() - started:.0f} s; {ran}")
+
+
+def _several(given: tuple[str, ...]) -> tuple[str, ...]:
+    """Names that were given one by one or separated by commas."""
+    return tuple(name.strip() for part in given for name in part.split(",") if name.strip())
 
 
 def _from_here(part: str) -> str:
@@ -64,12 +73,17 @@ cli.add_command(
         params=[
             *(_option(name) for name in Parameters.model_fields if name != "input_state"),
             click.Option(["--force"], is_flag=True, help="run every notebook, whatever its state"),
+            click.Option(["--only"], multiple=True, metavar="TASK", help="run this notebook and nothing else; several"),
+            click.Option(["--from", "start_at"], default="", metavar="TASK", help="run this and what follows from it"),
+            click.Option(["--hold"], multiple=True, metavar="TASK", help="leave this as it is, though out of date"),
         ],
     )
 )
 
 
 cli.add_command(model_group)
+cli.add_command(schedule)
+cli.add_command(backfill)
 
 
 @cli.command(context_settings={"ignore_unknown_options": True, "allow_extra_args": True}, add_help_option=True)
@@ -209,9 +223,10 @@ def main() -> None:
 
     try:
         cli(prog_name="parivision", standalone_mode=False)
-    except click.exceptions.Abort:
+    except click.exceptions.Abort as error:  # what click makes of Ctrl-C, and of a SIGTERM that a build turned into it
         click.echo("stopped", err=True)
-        raise SystemExit(130) from None
+        terminated = type(error.__cause__).__name__ == "Stopped"
+        raise SystemExit(EXIT_TERMINATED if terminated else EXIT_INTERRUPTED) from None
     except click.ClickException as error:
         said = error.format_message()
         if "\n" in said:  # the help of a command that was given nothing
@@ -224,8 +239,8 @@ def main() -> None:
         click.echo(f"parivision: {error}", err=True)
         raise SystemExit(EXIT_BUSY) from None
     except PariVisionError as error:
-        click.echo(f"parivision: {error}", err=True)
+        click.echo(f"parivision: {redact(str(error))}", err=True)
         raise SystemExit(EXIT_ERROR) from None
     except KeyboardInterrupt:
         click.echo("stopped", err=True)
-        raise SystemExit(130) from None
+        raise SystemExit(EXIT_INTERRUPTED) from None

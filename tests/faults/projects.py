@@ -229,6 +229,16 @@ def fault():
     if WISH == "wait":
         Path("at-work").write_text(str(os.getpid()))
         time.sleep(60)
+    elif WISH == "stubborn":
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        print("the last words")
+        Path("at-work").write_text(str(os.getpid()))
+        time.sleep(60)
+    elif WISH == "unreachable" or (WISH == "flaky" and not Path("tried").exists()):
+        Path("tried").touch()
+        from parivision.errors import StoreUnreachable
+
+        raise StoreUnreachable("no server answers at localhost:1")
     elif WISH == "raise":
         raise ValueError("boom\\nand more")
     elif WISH == "exit":

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import contextlib
 import os
 from pathlib import Path
 from typing import Any
@@ -9,8 +11,13 @@ from typing import Any
 import pytest
 import yaml
 from faults.projects import ROOT, Workspace, toy_project
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from parivision.operations.build import input_state, load_dag
+from parivision.errors import ParameterError
+from parivision.operations.build import load_dag
+from parivision.operations.inputs import input_state
+from parivision.parameters import check_parameters
 
 ENV: dict[str, Any] = yaml.safe_load((ROOT / "env.yaml").read_text(encoding="utf-8"))
 
@@ -37,6 +44,55 @@ def test_a_path(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(("name", "value"), [("seasons", "2016-17"), ("seasons", "2016-17,2017-18"), ("seed", 3)])
 def test_other_values(name: str, value: object, monkeypatch: pytest.MonkeyPatch) -> None:
     assert _given(monkeypatch, **{name: value})[name] == value
+
+
+REASONS = [
+    "",
+    "150 games that the models have not learned from",
+    'drift: it\'s "clear", {5} of 9 [columns], 100 % of $HOME `ls` \\n #1; été',
+    "(not a value",
+    "- a list: of one",
+    "# no comment",
+    "yes",
+]
+
+
+@pytest.mark.parametrize("slot", ["", "2026-11-22T10:30:00+00:00", "2026-03-08T00:00:07+00:00"])
+@pytest.mark.parametrize("reason", REASONS)
+def test_a_slot_and_a_reason(slot: str, reason: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    values = check_parameters({**ENV, "slot": slot, "training_reason": reason}).model_dump()
+    given = dict(load_dag(values)["train_model"].params)
+    assert (given["slot"], given["training_reason"], given["training"]) == (slot, reason, "anew")
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.text(st.sampled_from("ab1.'\"{}[]()%#$:,-_ \\/nNoeE&<|!*é"), max_size=12) | st.text(max_size=30))
+def test_what_is_taken_for_a_reason_arrives_unharmed(text: str) -> None:
+    """Whatever Ploomber would evaluate, convert or stumble over is refused before it sees it."""
+    try:
+        values = check_parameters({**ENV, "training_reason": text}).model_dump()
+    except ParameterError:
+        return
+    with contextlib.chdir(ROOT):
+        assert dict(load_dag(values)["train_model"].params)["training_reason"] == text
+
+
+def test_a_slot_and_a_reason_reach_the_kernel_and_the_report(tmp_path: Path) -> None:
+    """Through the command line, Ploomber and papermill: what the notebook sees is what was typed."""
+    toy = toy_project(tmp_path / "workspace")
+    given = "".join(f'      {name}: "{{{{{name}}}}}"\n' for name in ("slot", "training_reason"))
+    toy.edit("pipeline.yaml", '      seed: "{{seed}}"\n', given)
+    toy.edit("notebooks/clean_shots.py", "seed = 7\n", 'slot = "unset"\ntraining_reason = "unset"\n')
+    seen = 'Path(product["rejects"]).write_text(clean.NAME)'
+    toy.edit("notebooks/clean_shots.py", seen, 'Path(product["rejects"]).write_text(repr((slot, training_reason)))')
+    for slot, reason in (("2026-11-22T10:30:00+00:00", REASONS[2]), ("", "")):
+        result = toy.build("--slot", slot, "--training-reason", reason)
+        assert result.returncode == 0, result.stderr
+        assert ast.literal_eval((toy.products / "rejects.txt").read_text()) == (slot, reason)
+    refused = toy.build("--training-reason", "{{git}} or {{x}}")
+    assert refused.returncode == 1
+    assert "training_reason = '{{git}} or {{x}}': holds {{" in refused.stderr
 
 
 @pytest.fixture

@@ -96,7 +96,7 @@ def promote(name: str, run_id: str | None, force: bool, reason: str, as_json: bo
     if force != bool(reason.strip()):
         raise click.UsageError("--force needs a --reason." if force else "--reason goes with --force.")
     from parivision import promotion
-    from parivision.operations.build import parameters_of_workspace
+    from parivision.operations.inputs import parameters_of_workspace
     from parivision.parameters import check_parameters
     from parivision.settings import workspace_root
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from parivision.errors import ParameterError
-from parivision.operations.build import parameters_of_workspace
+from parivision.operations.inputs import parameters_of_workspace
 from parivision.parameters import Parameters
 from parivision.portal import DESCRIPTIONS
 from parivision.settings import workspace_root

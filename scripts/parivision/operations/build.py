@@ -3,74 +3,71 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import logging
 import os
 import re
+import signal
+import sys
+import threading
 import warnings
-from collections.abc import Mapping
-from glob import glob
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
+from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_attempt, wait_exponential
 
-from parivision.errors import ParameterError, PariVisionError
+from parivision.errors import ParameterError, PariVisionError, Passing
 from parivision.files import read_json
-from parivision.operations import lock
-from parivision.parameters import check_parameters, listed
+from parivision.operations import alerts, archive, kernels, lock
+from parivision.operations.inputs import input_state, parameters_of_workspace
+from parivision.operations.plan import Plan
+from parivision.operations.recording import Recorder, forget_dead
+from parivision.parameters import check_parameters
+from parivision.runs import About, FaultKind, Problem, RunRecord
+from parivision.secrets import redact
 from parivision.settings import get_settings, workspace_root
+from parivision.store import open_store
 
 
-def parameters_of_workspace(root: Path) -> dict[str, Any]:
-    """What `env.yaml` holds.
+class RunFailed(PariVisionError):
+    """A run failed; the message is its problem, `record` what is known of it."""
 
-    Raises
-    ------
-    ParameterError
-        The file is missing or is no table of names and values.
-    """
-    path = root / "env.yaml"
-    try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ParameterError(f"{path} cannot be read: {error.strerror}; restore it") from error
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f", line {mark.line + 1}" if mark else ""
-        raise ParameterError(f"{path}{where} is not YAML: {str(error).splitlines()[0]}; correct it") from error
-    if not isinstance(values, dict):
-        raise ParameterError(f"{path} must hold one `name: value` a line")
-    return values
+    def __init__(self, record: RunRecord) -> None:
+        super().__init__(record.problem.message if record.problem else f"run {record.run_id} failed")
+        self.record = record
 
 
-def input_state(path: str) -> str:
-    """Fingerprint of local input files by name, size and time of change; empty where there are none."""
-    found = []
-    for part in listed(path):
-        for name in sorted(glob(part, recursive=True)) if "://" not in part else []:  # noqa: PTH207 - absolute patterns
-            for file in sorted(Path(name).rglob("*")) if Path(name).is_dir() else [Path(name)]:
-                if file.is_file():
-                    stat = file.stat()
-                    found.append(f"{file.name} {stat.st_size} {stat.st_mtime_ns}")
-    # Never digits alone, nor digits around an e: Ploomber would make a number of it.
-    return "files-" + hashlib.sha256("\n".join(found).encode()).hexdigest()[:16] if found else ""
+class Stopped(KeyboardInterrupt):
+    """Somebody sent SIGTERM; like Ctrl-C, but with an exit code of its own."""
 
 
-def build(overrides: Mapping[str, Any], force: bool = False) -> dict[str, Any]:
-    """Run the pipeline; only what is out of date, unless `force`.
+def build(
+    overrides: Mapping[str, Any],
+    force: bool = False,
+    *,
+    only: Sequence[str] = (),
+    start_at: str = "",
+    hold: Sequence[str] = (),
+    about: About | None = None,
+    patient: bool = False,
+) -> dict[str, Any]:
+    """Run the pipeline; only what is out of date, unless it is asked for otherwise.
 
     Parameters
     ----------
     overrides : mapping
         Parameters that differ from `env.yaml`.
-    force : bool
-        Run every notebook, whatever its state.
+    force, only, start_at, hold
+        Which notebooks; see `plan.Plan`.
+    about : About, optional
+        Why the run takes place; by hand, for the slot among the parameters, if any.
+    patient : bool
+        Wait for what does not answer before the first notebook too, as between notebooks.
 
     Returns
     -------
     dict
-        `reports/summary.json`, with `ran`: how many notebooks ran.
+        `reports/summary.json`, with `ran` (how many notebooks ran), `run_id` (empty where nothing was to do), `index`.
 
     Raises
     ------
@@ -78,32 +75,94 @@ def build(overrides: Mapping[str, Any], force: bool = False) -> dict[str, Any]:
         Before any kernel starts.
     Busy
         Another build is running in this workspace.
-    PariVisionError
-        A notebook failed; the last good reports stay. Or the MLflow server that settings name does not answer, which
-        is asked before anything runs.
+    RunFailed
+        A notebook failed, or what the run needs does not answer, which is asked before anything runs; the last good
+        reports stay. The record is kept, shown in the portal, and told of.
+    Stopped, KeyboardInterrupt
+        On SIGTERM and Ctrl-C: kernels are ended, the lock is released, and the record says so.
     """
     root = workspace_root()
-    settings = get_settings()
     values = {**parameters_of_workspace(root), **overrides}
-    if "data_dir" not in overrides and settings.data_dir != root / ".data":
-        values["data_dir"] = str(settings.data_dir)
+    if "data_dir" not in overrides and get_settings().data_dir != root / ".data":
+        values["data_dir"] = str(get_settings().data_dir)
     parameters = check_parameters(values)
+    about = about or About(slot=parameters.slot)
     values = parameters.model_dump()
     if parameters.path and not parameters.input_state:
         values["input_state"] = input_state(parameters.path)
     data_dir = root / parameters.data_dir
-    if settings.mlflow_tracking_uri:
-        from parivision.registry import Registry  # MLflow takes seconds to import
+    os.environ["PARIVISION_DATA_DIR"] = str(data_dir)
+    get_settings.cache_clear()
+    plan = Plan(force, tuple(only), start_at, tuple(hold))
 
-        Registry().check()
     lock.hold(data_dir / "build.lock")
-    with contextlib.chdir(root):
-        try:
-            ran = _run(values, force)
-        finally:
-            lock.release(data_dir / "build.lock")
-        summary = read_json(Path(parameters.reports_dir) / "summary.json")
-    return {**summary, "ran": ran, "index": str(root / parameters.reports_dir / "index.html")}
+    try:
+        with contextlib.chdir(root), _stopped_by_sigterm():
+            recorder = Recorder(parameters, about, plan.to_dict(), root)
+            forget_dead(recorder.records)
+            record, ran = _run(values, plan, recorder, patient)
+            summary = _summary(Path(parameters.reports_dir))
+    finally:
+        lock.release(data_dir / "build.lock")
+    # After the lock: a mail server that is slow must not keep the next run waiting.
+    if record is not None:
+        alerts.after_run(record, recorder.records)
+        if record.outcome != "ok":
+            raise RunFailed(record)
+    run_id = record.run_id if record else ""
+    return {**summary, "ran": ran, "run_id": run_id, "index": str(root / parameters.reports_dir / "index.html")}
+
+
+def _summary(reports: Path) -> dict[str, Any]:
+    """What the portal's notebook wrote last; nothing before it ran for the first time."""
+    path = reports / "summary.json"
+    return dict(read_json(path)) if path.exists() else {}
+
+
+@contextlib.contextmanager
+def _stopped_by_sigterm() -> Iterator[None]:
+    """Turn SIGTERM into an exception, so that all that Ctrl-C tidies up is tidied up."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def stop(number: int, frame: Any) -> None:
+        # Once: a second signal must not interrupt the tidying up.
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        raise Stopped
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _check_services(parameters: Mapping[str, Any], patient: bool) -> None:
+    """Whether the store and the registry answer, before the first notebook; those that may come back are waited for."""
+    settings = get_settings()
+    attempts = Retrying(
+        retry=retry_if_exception_type(Passing),
+        stop=stop_after_attempt(settings.retries + 1 if patient else 1),
+        wait=wait_exponential(multiplier=settings.retry_wait_seconds, max=3600),
+        before_sleep=lambda state: print(f"{_said(state)}; this may pass, and is tried again", file=sys.stderr),
+        reraise=True,
+    )
+
+    def ask() -> None:
+        # A DuckDB file is made by the first notebook, and opening it would make an empty one.
+        if parameters["store"] == "mongodb" or (parameters["store"] == "auto" and settings.mongodb_uri is not None):
+            open_store(parameters["store"]).close()
+        if settings.mlflow_tracking_uri:
+            from parivision.registry import Registry  # MLflow takes seconds to import
+
+            Registry().check()
+
+    attempts(ask)
+
+
+def _said(state: RetryCallState) -> str:
+    return redact(str(state.outcome.exception())) if state.outcome else ""
 
 
 def load_dag(values: Mapping[str, Any]) -> Any:
@@ -124,24 +183,73 @@ def load_dag(values: Mapping[str, Any]) -> Any:
     return spec.to_dag()
 
 
-def _run(values: dict[str, Any], force: bool) -> int:
+def _run(values: dict[str, Any], plan: Plan, recorder: Recorder, patient: bool) -> tuple[RunRecord | None, int]:
+    """Run the notebooks; gives the closed record, None where nothing was to do, and how many ran.
+
+    Every end is recorded. What stops a run before its first notebook is raised as it is where a user waits for it; a
+    run of the schedule has nobody who reads that, so it is recorded and told of like any other failure.
+    """
+    record, by_hand = recorder.record, recorder.record.about.trigger == "manual"
+    dag: Any = None
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of Ploomber's own imports; a notebook's stay in its report
-        from ploomber.exceptions import DAGBuildError
+        from parivision.operations.runner import finish
 
-        logging.getLogger("ploomber").setLevel(logging.CRITICAL)  # what it says of an error is in the error
         try:
+            _check_services(values, patient)
+            dag = _set_up(values, plan, recorder)
             with _quiet_stdout():
-                dag = load_dag(values)
-                dag.render(force=force, show_progress=False)
-        except Exception as error:  # Ploomber's errors share no class
-            raise PariVisionError(f"the pipeline cannot be set up: {_why(error)}") from error
-        try:
-            with _quiet_stdout():
-                dag.build(force=force, show_progress=False)
-        except DAGBuildError as error:
-            raise PariVisionError("; ".join(map(str, dag.parivision.failures)) or _why(error)) from error
-    return int(dag.parivision.done)
+                dag.build(force=plan.force, show_progress=False)
+        except KeyboardInterrupt as error:
+            how = "SIGTERM" if isinstance(error, Stopped) else "Ctrl-C"
+            recorder.fail(Problem(kind="stopped", message=f"stopped by {how}"))
+            kernels.end_all()
+            if dag is not None:
+                finish(dag, "stopped")
+            raise
+        except PariVisionError as error:
+            if by_hand:
+                raise
+            kind: FaultKind = "unreachable" if isinstance(error, Passing) else "set-up"
+            recorder.fail(Problem(kind=kind, message=redact(str(error)), error=type(error).__name__))
+            return _close(dag, recorder), 0
+        except Exception as error:  # Ploomber's, around those of our notebooks
+            run = dag.parivision
+            recorder.fail(Problem(message=redact("; ".join(map(str, run.failures)) or _why(error))))
+            if record.problem and len(run.failures) > 1:
+                record.problem.message = "; ".join(map(str, run.failures))
+            return finish(dag, "failed"), int(run.done)
+    return finish(dag, "ok"), int(dag.parivision.done)
+
+
+def _close(dag: Any, recorder: Recorder) -> RunRecord | None:
+    """The record of a run that failed before its first notebook."""
+    if dag is not None:
+        from parivision.operations.runner import finish
+
+        return finish(dag, "failed")
+    record = recorder.finish("failed")
+    archive.publish(record, Path(record.parameters["reports_dir"]), recorder.records)
+    return record
+
+
+def _set_up(values: dict[str, Any], plan: Plan, recorder: Recorder) -> Any:
+    """The rendered DAG; PariVisionError where the pipeline or a wish cannot be made sense of."""
+    logging.getLogger("ploomber").setLevel(logging.CRITICAL)  # what it says of an error is in the error
+    try:
+        with _quiet_stdout():
+            dag = load_dag(values)
+            plan.check(list(dag))
+            dag.parivision_plan, dag.parivision_recorder = plan, recorder
+            dag.render(force=plan.force, show_progress=False)
+    except ParameterError:
+        raise
+    except Exception as error:  # Ploomber's errors share no class
+        cause = error.__cause__
+        if isinstance(cause, PariVisionError):
+            raise cause from error
+        raise PariVisionError(f"the pipeline cannot be set up: {_why(error)}") from error
+    return dag
 
 
 @contextlib.contextmanager
@@ -165,6 +273,8 @@ def _why(error: Exception) -> str:
 
 def say(summary: Mapping[str, Any]) -> str:
     """The end of a build: where the reports are, and the three numbers that matter."""
+    if "rows" not in summary:  # some of the notebooks ran, and the one that gathers the figures never did
+        return f"\nReports   {Path(summary['index']).parent}; the portal comes with the notebook write_portal"
     rows, drift = summary["rows"], summary["drift"]
     lines = [
         "",

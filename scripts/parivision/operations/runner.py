@@ -9,19 +9,17 @@ behave alike. What Ploomber 0.23 does by itself, and why it is not enough:
   every cell must run and every product must be written anew;
 - it writes metadata in place, and half a file stops every later build: here it is replaced in one step, and what
   cannot be read is removed;
-- it notes the state of the modules after the run: here that of before, so that an edit during a run is not lost.
+- it notes the state of the modules after the run: here that of before, so that an edit during a run is not lost;
+- it knows no time limits, tries nothing twice and keeps no record: `limits`, `execution` and `recording` do.
 """
 
 from __future__ import annotations
 
 import contextlib
 import json
-import logging
 import math
 import os
-import shutil
 import sys
-import tempfile
 import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -29,21 +27,24 @@ from pathlib import Path
 from types import MethodType
 from typing import Any
 
+from ploomber.constants import TaskStatus
 from ploomber.products import File
 from ploomber.products._resources import process_resources
 
 from parivision.errors import ParameterError, PariVisionError
-from parivision.files import replacing, write_atomically, write_json
+from parivision.files import write_atomically, write_json
 from parivision.operations import lock
+from parivision.operations.execution import Label, NotebookFailed, produce, title
+from parivision.operations.limits import Limits, duration
 from parivision.operations.memory import MemoryWatch
+from parivision.operations.plan import Plan, apply
+from parivision.operations.progress import Progress, progress_for
+from parivision.operations.recording import Recorder
 from parivision.parameters import Parameters, check_parameters
-from parivision.settings import get_settings
+from parivision.runs import About, Outcome, Problem, RunRecord, TaskOutcome, TaskRecord, now_utc
+from parivision.settings import get_settings, workspace_root
 
 _NOT_PARAMETERS = {"product", "upstream", "resources_"}
-
-
-class NotebookFailed(PariVisionError):
-    """A notebook raised; the message names it, the cell and the error."""
 
 
 @dataclass
@@ -52,7 +53,9 @@ class Run:
 
     parameters: Parameters
     names: list[str]
-    started: float = field(default_factory=time.time)
+    recorder: Recorder
+    limits: Limits
+    progress: Progress
     resources: dict[str, dict[str, str]] = field(default_factory=dict)
     done: int = 0
     failures: list[NotebookFailed] = field(default_factory=list)
@@ -62,9 +65,17 @@ class Run:
         """Where records of the build are kept."""
         return Path(self.parameters.data_dir) / "build"
 
+    @property
+    def begun(self) -> bool:
+        """Whether a notebook has run: a build that finds nothing to do leaves no record."""
+        return bool(self.recorder.record.tasks)
+
 
 def prepare(dag: Any) -> None:
     """Check the parameters and take over how the notebooks of a rendered DAG are run (Ploomber's `on_render` hook).
+
+    `parivision build` leaves its wishes on the DAG, as `parivision_plan` and `parivision_recorder`; plain
+    `ploomber build` has none, and its run is finished by the hooks that are set here.
 
     Raises
     ------
@@ -84,19 +95,47 @@ def prepare(dag: Any) -> None:
     portal = Path(str(dag["write_portal"].product["summary"]))
     shots = Path(str(dag["clean_shots"].product["shots"]))
     data_dir = shots.parent.parent
-    run = Run(
-        parameters=check_parameters({**values, "reports_dir": str(portal.parent), "data_dir": str(data_dir)}),
-        names=list(dag),
-    )
+    parameters = check_parameters({**values, "reports_dir": str(portal.parent), "data_dir": str(data_dir)})
     # Kernels inherit the environment: their store and registry are those of this build.
     os.environ["PARIVISION_DATA_DIR"] = str(data_dir)
     get_settings.cache_clear()
-    dag.parivision = run
+    plan: Plan = getattr(dag, "parivision_plan", Plan())
+    apply(dag, plan)
+    recorder = getattr(dag, "parivision_recorder", None)
+    if recorder is None:
+        recorder = Recorder(parameters, About(), plan.to_dict(), workspace_root())
+        dag.on_finish, dag.on_failure = _on_finish, _on_failure
+    names = list(dag)
+    # Ploomber renders twice, and its run begins with the last time.
+    dag.parivision = Run(parameters, names, recorder, Limits.of_settings(), progress_for(names))
     for name in dag:
         task = dag[name]
         task.run = MethodType(_run_notebook, task)
         for product in task.product:
             product.save_metadata = MethodType(_save_metadata, product)
+
+
+def _on_finish(dag: Any) -> None:
+    finish(dag, "ok")
+
+
+def _on_failure(dag: Any) -> None:
+    finish(dag, "failed")
+
+
+def finish(dag: Any, outcome: Outcome) -> RunRecord | None:
+    """Close the record of a DAG's run, and show it in the portal; None for a build by hand that found nothing to do."""
+    from parivision.operations.archive import publish
+
+    run: Run = dag.parivision
+    run.progress.close()
+    if not run.begun:
+        if run.recorder.record.about.trigger == "manual" and outcome == "ok":
+            return None
+        run.recorder.plan(_planned(dag, run))
+    record = run.recorder.finish(outcome)
+    publish(record, Path(run.parameters.reports_dir), run.recorder.records)
+    return record
 
 
 def _save_metadata(product: Any, metadata: dict[str, Any]) -> None:
@@ -141,127 +180,94 @@ def _run_notebook(task: Any) -> None:
     """Execute a task's notebook; in place of Ploomber's `NotebookRunner.run`."""
     run: Run = task.dag.parivision
     lock.hold(run.build_dir.parent / "build.lock")
+    if not run.begun:
+        run.recorder.plan(_planned(task.dag, run))
     for product in task.product:
         product._delete_metadata()
     used = {"resources_": task.params.to_dict().get("resources_") or {}}
     run.resources[task.name] = process_resources(used)["resources_"]
 
-    started = time.perf_counter()
-    _say(run, task.name, "runs")
+    recorder, started, attempts = run.recorder, time.perf_counter(), 0
+    recorder.note(task.name, "running", started_at=now_utc())
+    run.progress.started(task.name, recorder.records.expected_seconds(task.name, recorder.record.parameters))
     with MemoryWatch() as memory:
         try:
-            with tempfile.TemporaryDirectory(prefix="parivision-") as folder:
-                _produce(task, run, Path(folder))
-        except Exception as error:
-            problem = _problem(task.name, error)
-            run.failures.append(problem)
+            while True:
+                attempts += 1
+                try:
+                    _check_time(task.name, run)
+                    produce(task, _label(run), run.limits)
+                    break
+                except NotebookFailed as error:
+                    if not error.may_pass or attempts > get_settings().retries:
+                        raise
+                    _wait(error, attempts, run)
+        except BaseException as error:
+            seconds = time.perf_counter() - started
+            stopped = not isinstance(error, Exception)
+            outcome = "stopped" if stopped else "failed"
+            figures = {"seconds": round(seconds, 2), "peak_memory_mib": round(memory.peak_mib), "attempts": attempts}
+            recorder.note(task.name, "stopped" if stopped else "failed", **figures)
+            if isinstance(error, NotebookFailed):
+                run.failures.append(error)
+                recorder.fail(error.problem)
             # The disk may be full: the first problem is the one to tell.
             with contextlib.suppress(PariVisionError):
-                _record(run, task.name, "failed", time.perf_counter() - started, memory.peak_mib)
-            raise problem from None
+                _record(run, task.name, outcome, seconds, memory.peak_mib)
+            run.progress.ended(task.name, f"{outcome} after {seconds:.1f} s")
+            raise error from None
     seconds = time.perf_counter() - started
     run.done += 1
+    figures = {"seconds": round(seconds, 2), "peak_memory_mib": round(memory.peak_mib), "attempts": attempts}
+    recorder.note(task.name, "ok", **figures)
     _record(run, task.name, "ok", seconds, memory.peak_mib)
-    _say(run, task.name, f"done in {seconds:.1f} s, {memory.peak_mib:,.0f} MiB")
+    run.progress.ended(task.name, f"done in {seconds:.1f} s, {memory.peak_mib:,.0f} MiB")
 
 
-def _produce(task: Any, run: Run, folder: Path) -> None:
-    """Run a notebook in a temporary folder and publish its report; a failed one goes to a folder of its own."""
-    report = Path(str(task.product["nb"]))
-    page = report.with_suffix(".html")
-    failed = report.parent / "failed" / report.name
-    promised = [path for path in (Path(str(product)) for product in task.product) if path not in (report, page)]
-    before = {path: _state(path) for path in promised}
-    given, executed = folder / "given.ipynb", folder / "executed.ipynb"
-    write_atomically(given, task.source.nb_str_rendered)
-    try:
-        _execute(given, executed)
-        _check_ran_to_its_end(task.name, executed)
-        for path in promised:
-            if _state(path) in (before[path], frozenset()):
-                raise NotebookFailed(f"{task.name} ended without writing {path}, which pipeline.yaml promises")
-    except Exception as error:
-        problem = _problem(task.name, error)
-        with contextlib.suppress(PariVisionError):
-            if executed.exists():
-                _publish(executed, failed, failed.with_suffix(".html"), run, "failed")
-                problem = NotebookFailed(f"{problem}. The notebook as it failed: {failed.with_suffix('.html')}")
-        raise problem from None
-    _publish(executed, report, page, run, "ok")
-    for old in (failed, failed.with_suffix(".html")):
-        old.unlink(missing_ok=True)
-
-
-def _state(path: Path) -> frozenset[tuple[str, int, int]]:
-    """What a rewrite changes of a file, or of the files in a folder; empty where nothing is."""
-    files = path.rglob("*") if path.is_dir() else [path]
-    stats = {str(file): file.stat() for file in files if file.is_file()}
-    return frozenset((name, stat.st_ino, stat.st_mtime_ns) for name, stat in stats.items())
-
-
-def _check_ran_to_its_end(name: str, executed: Path) -> None:
-    """papermill takes `sys.exit(0)` for success, and runs no cell after it."""
-    for cell in json.loads(executed.read_text(encoding="utf-8"))["cells"]:
-        if any(output.get("ename") == "SystemExit" for output in cell.get("outputs", [])):
-            raise NotebookFailed(f"{name}, cell [{cell['execution_count']}]: SystemExit: the cells after it never ran")
-
-
-def _execute(given: Path, executed: Path) -> None:
-    import papermill
-
-    from parivision.operations.kernels import Kernel
-
-    logging.getLogger("papermill").setLevel(logging.CRITICAL)  # what it says of an error is in the error
-    papermill.execute_notebook(
-        str(given), str(executed), progress_bar=False, log_output=False, kernel_manager_class=Kernel
+def _planned(dag: Any, run: Run) -> list[TaskRecord]:
+    """The pipeline's tasks as the record of a run begins with them."""
+    held = set(run.recorder.record.tasks_asked.get("hold", ()))
+    others: TaskOutcome = (
+        "held" if any(run.recorder.record.tasks_asked.get(key) for key in ("only", "start_at")) else "up to date"
     )
+    planned = []
+    for name in run.names:
+        skipped: TaskOutcome = "held" if name in held else others
+        outcome: TaskOutcome = skipped if dag[name].exec_status == TaskStatus.Skipped else "waiting"
+        planned.append(TaskRecord(task=name, outcome=outcome, upstream=list(dag[name].upstream)))
+    return planned
 
 
-def _publish(executed: Path, report: Path, page: Path, run: Run, status: str) -> None:
-    """Put an executed notebook and its page into the reports folder, each in one step."""
-    from parivision.reporting.exporter import export_report
+def _check_time(name: str, run: Run) -> None:
+    if run.limits.left_s <= 0:
+        said = f"{name}: not begun, because the run took longer than {duration(run.limits.run_s)}"
+        raise NotebookFailed(Problem(kind="timeout", message=said, task=name, error="TimeoutError"))
+
+
+def _wait(error: NotebookFailed, attempts: int, run: Run) -> None:
+    """Before a notebook is tried again: each time twice as long, as long as the run has time."""
+    settings = get_settings()
+    seconds = max(0.0, min(settings.retry_wait_seconds * 2 ** (attempts - 1), run.limits.left_s))
+    left = settings.retries - attempts + 1
+    run.progress.note(f"{error.problem.message}\n  this may pass: tried again in {seconds:.0f} s ({left} tries left)")
+    time.sleep(seconds)
+
+
+def _label(run: Run) -> Label:
     from parivision.sources import SOURCES
 
-    source = SOURCES[run.parameters.source]
-    above = "../" if status == "failed" else ""
-    with replacing(report) as temporary:
-        shutil.copyfile(executed, temporary)
-        # Within the block: where the page cannot be written, the notebook that belongs to the old page stays as well.
-        export_report(
-            executed,
-            page,
-            metadata={
-                "simulated": source.simulated,
-                "source_label": source.label,
-                "built_at": datetime.now(UTC).isoformat(timespec="seconds"),
-                "run_id": datetime.fromtimestamp(run.started, UTC).strftime("%Y%m%dT%H%M%SZ"),
-            },
-            reports=[{"title": title(name), "path": f"{above}{name}.html"} for name in run.names],
-        )
-
-
-def title(task_name: str) -> str:
-    """A task's name in words: "explore_shots" is "Explore shots"."""
-    return task_name.replace("_", " ").capitalize()
-
-
-def _problem(task_name: str, error: Exception) -> NotebookFailed:
-    """One line about what went wrong: the notebook, the cell, the error."""
-    if isinstance(error, NotebookFailed):
-        return error
-    if isinstance(error, PariVisionError):
-        return NotebookFailed(f"{task_name}: {error}")
-    name = getattr(error, "ename", None)
-    if name is None:
-        if type(error).__name__ == "DeadKernelError":
-            return NotebookFailed(f"{task_name}: kernel died; was it killed for memory? Try sample_shots")
-        return NotebookFailed(f"{task_name}: {type(error).__name__}: {(str(error).splitlines() or [''])[0]}")
-    cell = getattr(error, "exec_count", None)
-    value = str(getattr(error, "evalue", "")).splitlines() or [""]
-    return NotebookFailed(f"{task_name}, cell [{cell}]: {name}: {value[0]}")
+    source, record = SOURCES[run.parameters.source], run.recorder.record
+    metadata = {
+        "simulated": source.simulated,
+        "source_label": source.label,
+        "run_id": record.run_id,
+        "slot": record.about.slot,
+    }
+    return Label(metadata, [{"title": title(name), "path": f"{name}.html"} for name in run.names])
 
 
 def _record(run: Run, name: str, status: str, seconds: float, peak_mib: float) -> None:
+    """What the portal's notebook shows of each task as it last ran."""
     write_json(
         {
             "task": name,
@@ -269,17 +275,7 @@ def _record(run: Run, name: str, status: str, seconds: float, peak_mib: float) -
             "seconds": round(seconds, 2),
             "peak_memory_mib": round(peak_mib),
             "finished_at": datetime.now(UTC).isoformat(timespec="seconds"),
-            "run_started_at": datetime.fromtimestamp(run.started, UTC).isoformat(timespec="seconds"),
+            "run_started_at": run.recorder.record.started_at,
         },
         run.build_dir / "tasks" / f"{name}.json",
-    )
-
-
-def _say(run: Run, name: str, what: str) -> None:
-    position = run.names.index(name) + 1
-    elapsed = time.time() - run.started
-    print(
-        f"[{position}/{len(run.names)}] {name:<16} {what} ({elapsed:.0f} s since the start)",
-        file=sys.stderr,
-        flush=True,
     )

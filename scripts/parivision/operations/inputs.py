@@ -1,0 +1,48 @@
+"""What a build starts from: the parameters of the workspace, and the state of its input files."""
+
+from __future__ import annotations
+
+import hashlib
+from glob import glob
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from parivision.errors import ParameterError
+from parivision.parameters import listed
+
+
+def parameters_of_workspace(root: Path) -> dict[str, Any]:
+    """What `env.yaml` holds.
+
+    Raises
+    ------
+    ParameterError
+        The file is missing or is no table of names and values.
+    """
+    path = root / "env.yaml"
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ParameterError(f"{path} cannot be read: {error.strerror}; restore it") from error
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f", line {mark.line + 1}" if mark else ""
+        raise ParameterError(f"{path}{where} is not YAML: {str(error).splitlines()[0]}; correct it") from error
+    if not isinstance(values, dict):
+        raise ParameterError(f"{path} must hold one `name: value` a line")
+    return values
+
+
+def input_state(path: str) -> str:
+    """Fingerprint of local input files by name, size and time of change; empty where there are none."""
+    found = []
+    for part in listed(path):
+        for name in sorted(glob(part, recursive=True)) if "://" not in part else []:  # noqa: PTH207 - absolute patterns
+            for file in sorted(Path(name).rglob("*")) if Path(name).is_dir() else [Path(name)]:
+                if file.is_file():
+                    stat = file.stat()
+                    found.append(f"{file.name} {stat.st_size} {stat.st_mtime_ns}")
+    # Never digits alone, nor digits around an e: Ploomber would make a number of it.
+    return "files-" + hashlib.sha256("\n".join(found).encode()).hexdigest()[:16] if found else ""
