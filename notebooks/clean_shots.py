@@ -30,6 +30,7 @@ store = "auto"  # auto, duckdb or mongodb
 seasons = ""  # seasons to use, several by commas; all if empty
 date_from = ""  # first game day to use, YYYY-MM-DD
 date_to = ""  # last game day to use, YYYY-MM-DD
+slot = ""  # time that the run is for, in UTC: games before its day in New York; all games if empty
 sample_shots = 0  # shots to use, about, by whole games; 0 is all
 seed = 7  # of the sample
 
@@ -41,7 +42,7 @@ from datetime import UTC, datetime
 
 import pandas as pd
 
-from parivision import etl
+from parivision import etl, slots
 from parivision.files import read_json, write_json, write_table
 from parivision.shots import COLUMNS, seven_variables
 from parivision.store import open_store
@@ -54,6 +55,7 @@ collected = read_json(given["collected"])
 shot_store = open_store(store)
 if collected["simulated"]:
     shot_store.replace_simulated(collected["label"])
+say(slots.in_words(slot))
 
 # %% [markdown]
 # ## Method
@@ -65,7 +67,7 @@ if collected["simulated"]:
 
 # %%
 accounting, judged = etl.ingest(raw, source, shot_store, datetime.now(UTC))
-choice = {"source": source, "seasons": seasons, "date_from": date_from, "date_to": date_to}
+choice = {"source": source, "seasons": seasons, "date_from": date_from, "date_to": date_to, "slot": slot}
 shots = etl.snapshot(shot_store, {**choice, "sample_shots": sample_shots, "seed": seed})
 
 # %% [markdown]
@@ -122,6 +124,6 @@ seven.head(3)
 write_table(shots, product["shots"])
 write_table(seven, product["seven_variables"])
 write_table(judged.rejects.astype({"value": str}), product["rejects"])
-write_json({**accounting.to_dict(), "snapshot": len(shots), "store": shot_store.location}, product["accounting"])
+write_json(etl.accounts(accounting, shots, shot_store), product["accounting"])
 shot_store.close()
 say(f"{counted(len(shots), 'shot')} are clean and ready to be looked at.")

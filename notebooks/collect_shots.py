@@ -29,6 +29,7 @@ source = "virtual"  # name of the source
 path = ""  # file, folder, pattern or URL; for archive and shot_locations
 seasons = ""  # such as 2017-18, several by commas; for nba_stats
 season_types = "Regular Season"  # several by commas; for nba_stats
+slot = ""  # time that the run is for, in UTC: games before its day in New York; all games if empty
 league_shots = 100_000  # shots to simulate, about; for virtual
 league_seasons = 2  # seasons to simulate; for virtual
 league_drift = 0.0  # change between simulated seasons, 0 to 1; for virtual
@@ -41,7 +42,7 @@ input_state = ""  # fingerprint of the input files
 # %%
 import pandas as pd
 
-from parivision import etl, sources
+from parivision import etl, slots, sources
 from parivision.files import write_json
 from parivision.parameters import listed
 from parivision.settings import get_settings
@@ -58,6 +59,7 @@ raw = sources.collect(
     league=league,
     cache_dir=get_settings().data_dir / "cache",
     nba_stats_url=get_settings().nba_stats_url,
+    slot=slot,
 )
 simulated = sources.SOURCES[source].simulated
 
@@ -65,21 +67,25 @@ simulated = sources.SOURCES[source].simulated
 # ## Method
 #
 # Values stay text, exactly as received, each with its file and line. A line that cannot be a record (a missing
-# or extra field, an open quote, bytes that are not UTF-8) is set aside with its reason; nothing is dropped.
+# or extra field, an open quote, bytes that are not UTF-8) is set aside with its reason; nothing is dropped. A run for
+# a slot takes what the source held then: games before the slot's day, where days are New York's. A row whose date
+# can't be read stays, for quarantine.
 
 # %% [markdown]
 # ## Result
 
 # %%
+notes = pd.DataFrame(raw.notes)
 label = describe(league) if simulated else f"{sources.SOURCES[source].label}: {counted(len(raw.notes), 'file')}"
 say(
     f"**{plain(label)}.**",
+    slots.in_words(slot),
     f"{counted(raw.read, 'row')} read, of which {len(raw.bad):,} were no records.",
+    f"Of later games the source holds {counted(int(notes.later.sum()), 'row')}, left alone." if slot else "",
     "These shots are **simulated**: no one ever took them." if simulated else "These are real attempts.",
 )
 
 # %%
-notes = pd.DataFrame(raw.notes)
 notes
 
 # %%
@@ -87,6 +93,7 @@ systems = raw.frame["_system"].value_counts() if "_system" in raw.frame else pd.
 proven = [f"{n:,} rows use {plain(name)}" for name, n in systems.items() if n]
 say(
     f"The {counted(len(notes), 'input')} above {'was' if len(notes) == 1 else 'were'} read whole.",
+    *(plain(note) + "." for note in (notes.note.dropna() if "note" in notes else [])),
     f"Against their own distances and sides, {'; '.join(proven)}." if proven else "",
 )
 
@@ -117,6 +124,6 @@ say(
 
 # %%
 etl.save_raw(raw, product["raw"], product["malformed"], product["truth"])
-collected = {"source": source, "simulated": simulated, "label": label, "read": raw.read, "notes": raw.notes}
-write_json(collected, product["collected"])
+about = {"source": source, "simulated": simulated, "label": label, "slot": slot}
+write_json({**about, "read": raw.read, "notes": raw.notes}, product["collected"])
 say(f"{counted(raw.read, 'row')} from {plain(label)} go on to be cleaned.")

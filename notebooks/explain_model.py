@@ -31,7 +31,6 @@ seed = 7  # of the sample of games, of the fits and of the bootstrap over games
 
 # %%
 import numpy as np
-import pandas as pd
 
 from parivision import ageing, charts, explanation, report_card
 from parivision.files import read_json, read_table, write_json
@@ -53,10 +52,11 @@ say(
 # %% [markdown]
 # ## Method
 #
-# *Contributions* are exact Shapley values of the trees' log-odds (Lundberg and others, 2020): from the average shot
-# they add up to the prediction. A coach thinks in points of probability, and a log-odds is worth more of these near
-# one half than near the ends. So each shot gets its own rate of exchange, its whole change of probability over its
-# whole change of log-odds: what the groups of inputs bring adds up to the change, by construction.
+# *Contributions* are exact Shapley values of the log-odds (Lundberg and others, 2020), of the trees where these were
+# trained: from the average shot they add up to the prediction. A coach thinks in points of probability, and a log-odds
+# is worth more of these near one half than near the ends. So each shot gets its own rate of exchange, its whole change
+# of probability over its whole change of log-odds: what the groups of inputs bring adds up to the change, by
+# construction.
 #
 # *What-if curves* (partial dependence, Friedman, 2001) set one input of every shot to each value in turn and predict
 # again with the chosen model, other inputs unchanged but for those that follow from it or move with it; the pale band
@@ -76,11 +76,14 @@ say(
 # ## Result: what moves a prediction
 
 # %%
-trees = explanation.load_trained(upstream["train_model"]["models"], training, "pre_shot", "boosting")
-moved = explanation.contributions(trees, inputs)
+taken_apart = {kind: explanation.explained(training, kind) for kind in training["chosen"]}
+fitted = explanation.load_trained(upstream["train_model"]["models"], training, "pre_shot", taken_apart["pre_shot"])
+moved = explanation.contributions(fitted, inputs)
 groups = explanation.group_importance(moved.points(), sample["game_id"], seed)
 charts.contribution_bars(
-    groups, shots=len(sample), title=f"Pre-shot trees: how far each group moves a prediction, points of % ({data})"
+    groups,
+    shots=len(sample),
+    title=f"Pre-shot {taken_apart['pre_shot']}: how far each group moves a prediction, points of % ({data})",
 )
 
 # %%
@@ -91,15 +94,19 @@ say(
     f"{100 * first.points:.1f} points {between([100 * first.low, 100 * first.high], 1)} either way on average,",
     f"{percent(share.iloc[0], 0)} of all movement;",
     ", ".join(f"{r.group} by {100 * r.points:.1f}" for r in others.itertuples()) + " points.",
-    "" if training["chosen"]["pre_shot"] == "boosting" else "The trees are explained, though another model was chosen.",
+    ""
+    if training["chosen"]["pre_shot"] == taken_apart["pre_shot"]
+    else f"What is explained is {taken_apart['pre_shot']}, though another model was chosen.",
 )
 
 # %%
-label_trees = explanation.load_trained(upstream["train_model"]["models"], training, "review", "boosting")
-labelled = explanation.contributions(label_trees, inputs)
+with_label = explanation.load_trained(upstream["train_model"]["models"], training, "review", taken_apart["review"])
+labelled = explanation.contributions(with_label, inputs)
 reviewed = explanation.group_importance(labelled.points(), sample["game_id"], seed)
 charts.contribution_bars(
-    reviewed, shots=len(sample), title=f"Review trees: how far each group moves a prediction, points of % ({data})"
+    reviewed,
+    shots=len(sample),
+    title=f"Review {taken_apart['review']}: how far each group moves a prediction, points of % ({data})",
 )
 
 # %%
@@ -114,16 +121,17 @@ say(
 )
 
 # %%
-gain = pd.DataFrame(training["importance"]["pre_shot"], columns=["feature", "gain"])
-charts.gain_bars(gain, shots=training["split"]["fitting"], title="Pre-shot trees: share of the gain by input (%)")
+top = explanation.gain_of_inputs(training, "pre_shot")
+charts.gain_bars(top, shots=training["split"]["fitting"], title="Pre-shot trees: share of the gain by input (%)")
 
 # %%
-top = gain.sort_values("gain", ascending=False)
 behind = ", ".join(top.feature.iloc[1:5])
 say(
-    f"By single input, on the games learned from: {top.feature.iloc[0]} alone brings {percent(top.gain.iloc[0])} of",
-    f"what the trees gain on the rate that they start from; the next four ({behind}) another",
-    f"{percent(top.gain.iloc[1:5].sum())}.",
+    f"By single input, on the games learned from: {top.feature.iloc[0]} alone brings {percent(top.gain.iloc[0])} of"
+    f" what the trees gain on the rate that they start from; the next four ({behind}) another"
+    f" {percent(top.gain.iloc[1:5].sum())}."
+    if len(top)
+    else "No trees were trained, so there is no gain to show."
 )
 
 # %% [markdown]
@@ -133,9 +141,9 @@ say(
 # surprised most.
 
 # %%
-picked = explanation.examples(test, test["pre_shot.boosting"])
+picked = explanation.examples(test, test[f"pre_shot.{taken_apart['pre_shot']}"])
 rows = test.iloc[list(picked.values())]
-told = explanation.explain(explanation.contributions(trees, explanation.rows_of(features, rows), average=inputs))
+told = explanation.explain(explanation.contributions(fitted, explanation.rows_of(features, rows), average=inputs))
 say(
     *(
         f"**{why.capitalize()}** ({plain(row.player_name)}, {row.distance_ft:.0f} ft,"
@@ -248,13 +256,13 @@ say(
 # ## Checks
 
 # %%
-exact = np.abs(moved.probability - trees.predict(inputs)).max()
+exact = np.abs(moved.probability - fitted.predict(inputs)).max()
 additive = np.abs(moved.start_probability + moved.points().sum(axis=1) - moved.probability).max()
 assert exact < 1e-4
 assert additive < 1e-9
 say(
-    f"Contributions add up to the trees' predictions to {exact:.0e}, and the groups' points to the change from the",
-    f"average shot to {additive:.0e}.",
+    f"Contributions add up to the predictions of {taken_apart['pre_shot']} to {exact:.0e}, and the groups' points to",
+    f"the change from the average shot to {additive:.0e}.",
 )
 
 # %% [markdown]

@@ -27,6 +27,7 @@ product = None
 resources_ = None  # files of the package that this notebook depends on
 drift_significance = 0.01  # level after correction, 0 to 1
 drift_current_share = 0.5  # share of the test games, the latest, that are watched
+slot = ""  # time that the run is for, in UTC; by hand if empty
 seed = 7  # of permutations and samples
 
 # %% [markdown]
@@ -35,7 +36,7 @@ seed = 7  # of permutations and samples
 # %%
 from pathlib import Path
 
-from parivision import charts, drift, report_card
+from parivision import charts, drift, report_card, slots
 from parivision.files import read_json, read_table, write_json
 from parivision.words import counted, percent, plain, say
 
@@ -46,6 +47,7 @@ scored = report_card.scored_games(shots, read_table(upstream["train_model"]["pre
 reference, current = report_card.windows(scored, drift_current_share)
 settings = drift.DriftSettings(significance=drift_significance, seed=seed)
 say(
+    slots.in_words(slot),
     f"Reference: {counted(len(reference), 'shot')}, {report_card.span(reference)}.",
     f"Current: {counted(len(current), 'shot')}, {report_card.span(current)}.",
 )

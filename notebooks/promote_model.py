@@ -59,8 +59,10 @@ say(
 #    is above zero. Slices with fewer than 200 shots or 10 games are not judged.
 #
 # A first champion is held against the zone rate, in log loss alone: it replaces nothing that was calibrated better.
-# Simulated and real data have champions of their own. A file that a rollback withdrew stays out. A model file is loaded
-# only if its SHA-256 is the registered one, and never unpickled; MLflow keeps both scores of every challenger.
+# Models that were kept from an earlier build, and held against this very champion then, are scored and not judged
+# again: a look every night would sooner or later promote by chance what one look refuses. Simulated and real data have
+# champions of their own. A file that a rollback withdrew stays out. A model file is loaded only if its SHA-256 is the
+# registered one, and never unpickled; MLflow keeps both scores of every challenger.
 
 # %% [markdown]
 # ## Result: the decision

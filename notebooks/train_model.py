@@ -31,6 +31,9 @@ test_from = ""  # first day of the test games, YYYY-MM-DD; chosen by test_share 
 test_share = 0.2  # share of the shots, the latest
 validation_share = 0.1  # share of the shots before the test, the latest of these
 candidates = "constant,zone_rate,logistic,hierarchical,boosting,stack"  # models to train; neural needs torch
+training = "anew"  # anew, or keep: score new games with the last trained models, where they fit
+training_reason = ""  # why, for the report
+slot = ""  # time that the run is for, in UTC; by hand if empty
 seed = 7  # of trees and intervals
 
 # %% [markdown]
@@ -39,20 +42,28 @@ seed = 7  # of trees and intervals
 # %%
 import pandas as pd
 
-from parivision import charts, evaluation, training
+from parivision import charts, evaluation, kept_models, slots
+from parivision import training as fitting
 from parivision.files import read_json, read_table, write_json, write_table
 from parivision.models import BASELINE, KINDS
 from parivision.parameters import listed
-from parivision.words import between, counted, say
+from parivision.settings import get_settings
+from parivision.words import between, counted, plain, say
 
 # %%
 shots = read_table(upstream["clean_shots"]["shots"])
 features = read_table(upstream["build_features"]["features"]).drop(columns="shot_id")
-split = evaluation.split_by_time(shots, test_from or None, test_share, validation_share)
-training.describe_split(shots, split)
+names = tuple(listed(candidates))
+today = kept_models.Today(shots, features, source, names, test_from, seed)
+kept, why = kept_models.look(training, get_settings().data_dir, today)
+split = kept.split if kept else evaluation.split_by_time(shots, test_from or None, test_share, validation_share)
+fitting.describe_split(shots, split)
 
 # %%
 say(
+    slots.in_words(slot),
+    why,
+    f"Reason given: {plain(training_reason).rstrip('.')}." if training_reason else "",
     "Time runs from train to validation to test, and no game is in two parts. Candidates learn on the first,",
     f"are chosen on the second, refitted on both, and reported on the third, from {split.test_from:%Y-%m-%d} on.",
 )
@@ -65,17 +76,23 @@ say(
 # on the validation games, a neural network where it is asked for, and a stack of these. Settings come from tuning.
 # Old training shots count less. Log loss is the measure: it pays for honest probabilities. A line that corrects the
 # log-odds is fitted on the validation games and kept only where it helps on games that it was not fitted on.
+#
+# Models that are kept are not fitted again: they score every game since the first day of their test. They are kept
+# only where they take today's inputs and say of games that they scored before what they said then.
 
 # %%
 settings = read_json(upstream["tune_model"]["tuning"])["settings"]
-names = tuple(listed(candidates))
-trained = {kind: training.train(kind, features, shots, split, seed, names, settings[kind]) for kind in KINDS}
+trained = (
+    kept.trained
+    if kept
+    else {kind: fitting.train(kind, features, shots, split, seed, names, settings[kind]) for kind in KINDS}
+)
 
 # %% [markdown]
 # ## Result
 
 # %%
-table = training.score_table(trained)
+table = fitting.score_table(trained)
 table.round(4)
 
 # %%
@@ -83,7 +100,7 @@ say(*(f"**{kind}**: {result.chosen} is the challenger." for kind, result in trai
 
 # %%
 charts.log_loss_comparison(
-    training.for_comparison(trained["pre_shot"]),
+    fitting.for_comparison(trained["pre_shot"]),
     title="Pre-shot: log loss on the test games, nats per shot",
 )
 
@@ -108,8 +125,9 @@ pd.DataFrame([(kind, reason) for kind, result in trained.items() for reason in r
 # paired difference and its interval. What did not earn its place is named here and left out.
 
 # %%
-predictions = training.prediction_table(trained, shots, split)
+predictions = fitting.prediction_table(trained, shots, split)
 assert predictions.filter(like=".").map(lambda p: 0 <= p <= 1).all(axis=None)
+assert shots.game_date[split.fitting].max() < shots.game_date[split.test].min()
 assert not set(shots.game_id[split.fitting]) & set(shots.game_id[split.test])
 say("All predictions are probabilities, and no test game was trained on.")
 
@@ -117,7 +135,15 @@ say("All predictions are probabilities, and no test game was trained on.")
 # ## Conclusion
 
 # %%
-records = training.record(trained, shots, split, source, product["models"])
+records = kept.record if kept else fitting.record(trained, shots, split, source, product["models"])
+if kept:
+    kept.hand_on(product["models"])
+else:
+    kept_models.put_aside(get_settings().data_dir, today, records, predictions)
 write_table(predictions, product["predictions"])
-write_json(records, product["training"])
-say(f"{counted(len(records['runs']), 'run')} recorded in MLflow, each with its model file and SHA-256.")
+write_json({**records, "training_reason": training_reason, "why": why}, product["training"])
+say(
+    f"{counted(len(records['runs']), 'model')} kept, as recorded in MLflow on {records['trained_at'][:10]}."
+    if kept
+    else f"{counted(len(records['runs']), 'run')} recorded in MLflow, each with its model file and SHA-256."
+)

@@ -28,6 +28,7 @@ upstream = [
 product = None
 resources_ = None  # files of the package that this notebook depends on
 store = "auto"  # auto, duckdb or mongodb
+slot = ""  # time that the run is for, in UTC; by hand if empty
 
 # %% [markdown]
 # ## Data
@@ -37,7 +38,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from parivision import portal
+from parivision import portal, slots
 from parivision.files import read_json, write_json
 from parivision.store import open_store
 from parivision.words import between, plain, say
@@ -50,8 +51,10 @@ found = {
     "decisions": read_json(upstream["promote_model"]["decisions"]),
     "drift": read_json(upstream["monitor_drift"]["drift"]),
 }
-reports = portal.reports(upstream, product)
-tasks = portal.task_records(upstream)
+reports_dir = Path(str(product["index"])).parent
+data_dir = Path(str(upstream["collect_shots"]["collected"])).parent.parent
+reports = portal.reports(reports_dir, data_dir)
+tasks = portal.task_records(data_dir)
 
 # %% [markdown]
 # ## Method
@@ -60,11 +63,6 @@ tasks = portal.task_records(upstream)
 
 # %%
 summary = portal.summarise(found, tasks)
-shot_store = open_store(store)
-shot_store.record_run(portal.run_record(summary, tasks))
-runs = portal.last_runs(shot_store)
-services = portal.services(shot_store)
-shot_store.close()
 
 # %% [markdown]
 # ## Result
@@ -75,6 +73,7 @@ pd.DataFrame(tasks)[["task", "status", "seconds", "peak_memory_mib", "finished_a
 # %%
 model = summary["models"]["pre_shot"]
 say(
+    slots.in_words(slot),
     f"{summary['rows']['snapshot']:,} shots from {plain(summary['source'])}; pre-shot log loss {model['log_loss']:.4f}",
     f"{between(model['log_loss_ci'])} against {model['baseline_log_loss']:.4f} of the zone rate; drift:"
     f" {summary['drift']['status']}.",
@@ -86,12 +85,13 @@ say(
 # %%
 rows = summary["rows"]
 assert rows["read"] == rows["stored"] + rows["duplicates"] + rows["rejected"]
-assert all((Path(str(product["index"])).parent / report["path"]).exists() for report in reports[:-1])
+assert all((reports_dir / report["path"]).exists() for report in reports[:-1])
 
 # %% [markdown]
 # ## Conclusion
 
 # %%
 write_json(summary, product["summary"])
-page = portal.write(product["index"], summary, reports, services, runs)
+with open_store(store) as shot_store:
+    page = portal.refresh(reports_dir, data_dir, shot_store)
 say(f"[The portal]({page.name}) lists {len(reports)} reports.")

@@ -11,8 +11,7 @@ from typing import Any, Literal, get_args, get_origin
 import click
 
 from parivision import __version__
-from parivision.commands.model import model as model_group
-from parivision.commands.schedule import backfill, schedule
+from parivision.commands import alerts, care, keeping, model, schedule
 from parivision.errors import PariVisionError
 from parivision.parameters import Parameters
 from parivision.secrets import redact
@@ -81,9 +80,17 @@ cli.add_command(
 )
 
 
-cli.add_command(model_group)
-cli.add_command(schedule)
-cli.add_command(backfill)
+for command in (
+    model.model,
+    schedule.schedule,
+    schedule.backfill,
+    alerts.alerts,
+    care.doctor,
+    care.status,
+    keeping.backup,
+    keeping.restore,
+):
+    cli.add_command(command)
 
 
 @cli.command(context_settings={"ignore_unknown_options": True, "allow_extra_args": True}, add_help_option=True)

@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.csv
 from pandera.config import ValidationDepth, config_context
 
 from parivision import shots as canonical
-from parivision import sources
+from parivision import slots, sources
 from parivision.errors import PariVisionError
 from parivision.files import read_table, write_table
 from parivision.parameters import listed
 from parivision.sources.records import team_codes
 from parivision.store import Store
+from parivision.store.base import SHOT_SCHEMA, to_arrow
 
 REJECT_COLUMNS = ("source", "origin", "line", "column", "value", "reason")
 
@@ -148,7 +151,7 @@ def ingest(raw: sources.RawShots, source: str, store: Store, received_at: dateti
     """Judge raw records and put them into the store, so that doing it again changes nothing.
 
     Raw records, rejects and shots are each idempotent: whatever happens in between, running it again ends in the
-    same state.
+    same state. The source's watermark moves last, when the store has acknowledged all that it promises.
     """
     # Writing raw records needs nothing of the judgement, and leaves Python alone most of the time.
     with ThreadPoolExecutor(max_workers=1) as beside:
@@ -157,6 +160,8 @@ def ingest(raw: sources.RawShots, source: str, store: Store, received_at: dateti
         store.quarantine(_reject_documents(judged.rejects, received_at))
         outcome = store.upsert(_recognise(judged.shots, store), received_at)
         kept.result()
+    if len(judged.shots):
+        store.set_watermark(source, f"{judged.shots['game_date'].max():%Y-%m-%d}")
     accounting = Accounting(
         read=raw.read,
         stored=outcome.inserted + outcome.corrected,
@@ -323,8 +328,11 @@ def _recognise(shots: pd.DataFrame, store: Store) -> pd.DataFrame:
             by_content = pd.Series(free["shot_id"].to_numpy(), index=numbered(free, same))
             ids.loc[todo.index] = by_content.reindex(numbered(todo, same)).to_numpy()
 
+    # Of a game that is new as a whole, attempts keep the numbers that their content gave them, so that it does not
+    # matter on which day, and after which others, a game comes in.
+    ids = ids.where(shots["game_id"].isin(known["game_id"].unique()), shots["shot_id"])
     free = known[~known["shot_id"].isin(set(ids.dropna()))]
-    todo = shots[ids.isna()]
+    todo = shots[ids.isna()].sort_values("shot_id", kind="stable")
     taken = set(known["shot_id"]) | set(ids.dropna())
     open_ids: dict[str, list[tuple[str, bool]]] = {}
     for shot_id, event in zip(free["shot_id"], free["event_id"], strict=True):
@@ -388,7 +396,8 @@ def snapshot(store: Store, parameters: Mapping[str, Any]) -> pd.DataFrame:
     ----------
     store : Store
     parameters : mapping
-        `source`, `seasons`, `date_from`, `date_to`, `sample_shots`, `seed`; see `parameters.Parameters`.
+        `source`, `seasons`, `date_from`, `date_to`, `slot`, `sample_shots`, `seed`; see `parameters.Parameters`. Of
+        games from the slot's day on nothing is taken, though the store may know them from a later run.
 
     Raises
     ------
@@ -397,10 +406,38 @@ def snapshot(store: Store, parameters: Mapping[str, Any]) -> pd.DataFrame:
     """
     seasons = listed(parameters["seasons"])
     first, last = (date.fromisoformat(parameters[k]) if parameters[k] else None for k in ("date_from", "date_to"))
+    unknown = slots.first_day_after(parameters.get("slot", ""))
+    if unknown is not None:
+        last = min(last or date.max, unknown - timedelta(days=1))
     source = [parameters["source"]]
     shots = store.shots(sources=source, seasons=seasons or None, date_from=first, date_to=last)
     if shots.empty:
-        limits = ", ".join(f"{k} {parameters[k]}" for k in ("seasons", "date_from", "date_to") if parameters[k])
-        raise PariVisionError(f"no shots of source {parameters['source']} are left within {limits or 'the input'}")
+        given = [f"{k} {parameters[k]}" for k in ("seasons", "date_from", "date_to", "slot") if parameters.get(k)]
+        limits = ", ".join(given) or "the input"
+        raise PariVisionError(f"no shots of source {parameters['source']} are left within {limits}")
     shots = shots.assign(place_known=canonical.place_known(shots))
     return canonical.sample_games(shots, parameters["sample_shots"], parameters["seed"]).reset_index(drop=True)
+
+
+def content_sha256(shots: pd.DataFrame) -> str:
+    """SHA-256 of a snapshot's content, as CSV in its order: the same from any store, however often it was ingested."""
+    table = to_arrow(shots, pa.schema([*SHOT_SCHEMA, ("place_known", pa.bool_())]))
+    digest = hashlib.sha256()
+    for batch in table.to_batches(max_chunksize=50_000):
+        written = pa.BufferOutputStream()
+        pyarrow.csv.write_csv(batch, written, pyarrow.csv.WriteOptions(include_header=False))
+        digest.update(written.getvalue())
+    return digest.hexdigest()
+
+
+def accounts(accounting: Accounting, shots: pd.DataFrame, store: Store) -> dict[str, Any]:
+    """What a build says of its rows and of the snapshot that it works on, as JSON can hold it."""
+    days = shots["game_date"]
+    return {
+        **accounting.to_dict(),
+        "snapshot": len(shots),
+        "shots_sha256": content_sha256(shots),
+        "first_day": f"{days.min():%Y-%m-%d}",
+        "last_day": f"{days.max():%Y-%m-%d}",
+        "store": store.location,
+    }

@@ -20,6 +20,7 @@ from parivision.contributions import Contributions as Contributions
 from parivision.contributions import contributions as contributions
 from parivision.contributions import explain as explain
 from parivision.contributions import group_of as group_of
+from parivision.errors import ModelError
 from parivision.evaluation import FloatArray
 from parivision.features import LEAGUE_RATE
 from parivision.models import Model, load_model
@@ -37,6 +38,32 @@ def load_trained(folder: str | Path, training: Mapping[str, Any], kind: str, can
     """
     run = training["runs"][f"{kind}.{candidate}"]
     return load_model(Path(folder) / run["file"], run["sha256"])
+
+
+_TAKEN_APART = ("boosting", "hierarchical", "logistic")
+
+
+def explained(training: Mapping[str, Any], kind: str) -> str:
+    """The candidate of a kind whose predictions are taken apart: the trees where they were trained.
+
+    Raises
+    ------
+    ModelError
+        Where none that can be taken apart was trained.
+    """
+    for name in _TAKEN_APART:
+        if f"{kind}.{name}" in training["runs"]:
+            return name
+    raise ModelError(f"no {kind} model that can be explained was trained; add one of {', '.join(_TAKEN_APART)}")
+
+
+def gain_of_inputs(training: Mapping[str, Any], kind: str) -> pd.DataFrame:
+    """What each input brings to the trees of a kind: `feature`, `gain` (any unit), the largest first.
+
+    Empty where no trees were trained.
+    """
+    table = pd.DataFrame(training["importance"].get(kind, []), columns=["feature", "gain"]).astype({"gain": float})
+    return table.sort_values("gain", ascending=False, ignore_index=True)
 
 
 def rows_of(features: pd.DataFrame, shots: pd.DataFrame) -> pd.DataFrame:

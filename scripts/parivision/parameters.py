@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import difflib
 import re
+import warnings
 from collections.abc import Mapping
 from datetime import date
 from typing import Annotated, Any, Literal
@@ -11,6 +13,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from parivision.errors import ParameterError
+from parivision.slots import as_slot
 
 
 def _a_day(value: str) -> str:
@@ -43,13 +46,45 @@ def _some_candidates(value: str) -> str:
             raise ValueError(f"{name!r} is no candidate; there are {', '.join(known)}")
     if "zone_rate" not in listed(value) or len(listed(value)) < 2:
         raise ValueError("zone_rate, which others are held against, and at least one other are needed")
+    if not {"logistic", "hierarchical", "boosting"} & set(listed(value)):
+        raise ValueError("one of logistic, hierarchical and boosting, which can be explained, is needed")
     return value
+
+
+_LONGEST_TEXT = 500
+# Ploomber fills in what stands between these, in values as well as in its own files.
+_FILLED_IN = ("{{", "}}", "{%", "%}", "{#", "#}", "[[", "]]")
+
+
+def _a_plain_text(value: str) -> str:
+    """Text that comes through Ploomber unchanged: it makes numbers, lists and None of texts that look like them."""
+    if len(value) > _LONGEST_TEXT:
+        raise ValueError(f"longer than {_LONGEST_TEXT} characters")
+    if not value.isprintable() or value != value.strip():
+        raise ValueError("must be one line, without spaces around it")
+    if mark := next((mark for mark in _FILLED_IN if mark in value), ""):
+        raise ValueError(f"holds {mark}, which would be taken for a place to fill in")
+    if value.casefold() in ("true", "false", "none", "null") or _reads_as_value(value):
+        raise ValueError("would be taken for a value of another type; add a word")
+    return value
+
+
+def _reads_as_value(text: str) -> bool:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of text that almost reads as Python
+        try:
+            ast.literal_eval(text)
+        except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+            return False
+    return True
 
 
 Candidates = Annotated[str, AfterValidator(_some_candidates)]
 Day = Annotated[str, AfterValidator(_a_day)]
 Seasons = Annotated[str, AfterValidator(_some_seasons)]
 Share = Annotated[float, Field(gt=0, lt=1)]
+Slot = Annotated[str, AfterValidator(as_slot)]
+PlainText = Annotated[str, AfterValidator(_a_plain_text)]
 
 
 class Parameters(BaseModel):
@@ -65,6 +100,9 @@ class Parameters(BaseModel):
     season_types: str = Field("Regular Season", description="nba_stats: kinds of games to ask for, by commas")
     date_from: Day = Field("", description="first game day to use, YYYY-MM-DD")
     date_to: Day = Field("", description="last game day to use, YYYY-MM-DD")
+    slot: Slot = Field(
+        "", description="time that the run is for, such as 2026-11-22T10:30:00+00:00: only games before its day"
+    )
     store: Literal["auto", "duckdb", "mongodb"] = Field(
         "auto", description="where shots are kept; auto takes MongoDB where PARIVISION_MONGODB_URI is set"
     )
@@ -76,6 +114,10 @@ class Parameters(BaseModel):
     test_from: Day = Field("", description="first day of the test games, YYYY-MM-DD; chosen by test_share if empty")
     test_share: Share = Field(0.2, description="share of the shots, the latest, that the report is on")
     validation_share: Share = Field(0.1, description="share of the shots before the test that choose between models")
+    training: Literal["anew", "keep"] = Field(
+        "anew", description="anew trains; keep only scores new games with the last trained models, where they fit"
+    )
+    training_reason: PlainText = Field("", description="why models are trained or kept, for the report")
     tuning: Literal["defaults", "quick", "full"] = Field(
         "quick", description="search of settings before training: defaults (none), quick (seconds) or full (an hour)"
     )

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from parivision.errors import StoreError
 from parivision.files import read_json
+from parivision.reporting.formats import seconds
 from parivision.reporting.portal import write_portal
+from parivision.runs import RunRecord, RunRecords
+from parivision.secrets import redact
 from parivision.settings import get_settings
-from parivision.store import Store
+from parivision.store import Store, open_store
+
+_RUNS_SHOWN = 10
 
 DESCRIPTIONS = {
     "collect_shots": "What the source held, and whether it can be read as it claims",
@@ -30,33 +35,65 @@ DESCRIPTIONS = {
 }
 
 
-def reports(upstream: Mapping[str, Any], product: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Every report of the build, in the order of the pipeline, the portal's own last."""
-    records = {record["task"]: record for record in task_records(upstream)}
+def refresh(reports_dir: Path, data_dir: Path, store: Store | None = None) -> Path:
+    """Write the index page from what the last builds left in both folders, whether they ended well or not.
+
+    Parameters
+    ----------
+    reports_dir, data_dir : Path
+        Where builds write reports, and what they keep.
+    store : Store, optional
+        For its counts; the one that the settings name is opened where none is given.
+
+    Returns
+    -------
+    Path
+        `reports_dir/index.html`, written whole or not at all.
+    """
+    path = reports_dir / "summary.json"
+    summary: dict[str, Any] = read_json(path) if path.exists() else {}
+    records = RunRecords(data_dir).newest(_RUNS_SHOWN)
+    downloads = [{"name": path.name, "description": "The same figures for machines", "path": path.name}]
+    return write_portal(
+        reports_dir / "index.html",
+        summary=summary,
+        reports=reports(reports_dir, data_dir),
+        services=services(store),
+        runs=last_runs(records, reports_dir),
+        downloads=downloads if summary else [],
+        problem=last_problem(records, reports_dir, str(summary.get("built_at") or "")),
+    )
+
+
+def reports(reports_dir: Path, data_dir: Path) -> list[dict[str, Any]]:
+    """Every report that there is, in the order of the pipeline, the portal's own last."""
+    records = {record["task"]: record for record in task_records(data_dir)}
     listed = []
-    for name in [*[n for n in DESCRIPTIONS if n in upstream], "write_portal"]:
+    for name, description in DESCRIPTIONS.items():
+        if not (reports_dir / f"{name}.html").exists() and name != "write_portal":
+            continue
         record = records.get(name, {})
+        failed = record.get("status") == "failed" and (reports_dir / "failed" / f"{name}.html").exists()
         listed.append(
             {
                 "name": name,
                 "title": name.replace("_", " ").capitalize(),
-                "description": DESCRIPTIONS[name],
+                "description": description,
                 "path": f"{name}.html",
                 "seconds": record.get("seconds"),
-                "status": record.get("status", "ok"),
+                "status": "the newest attempt failed; this is the one before" if failed else record.get("status", "ok"),
             }
         )
-    drift = Path(str(product["index"])).with_name("evidently_drift.html")
+    drift = reports_dir / "evidently_drift.html"
     if drift.exists():
         description = "Evidently's own drift and classification report"
         listed.insert(-1, {"name": "evidently", "title": "Evidently", "description": description, "path": drift.name})
     return listed
 
 
-def task_records(upstream: Mapping[str, Any]) -> list[dict[str, Any]]:
+def task_records(data_dir: Path) -> list[dict[str, Any]]:
     """Time, memory and outcome of each task as it last ran, oldest first."""
-    folder = Path(str(upstream["collect_shots"]["collected"])).parent / "tasks"
-    records = [read_json(path) for path in sorted(folder.glob("*.json"))]
+    records = [read_json(path) for path in sorted((data_dir / "build" / "tasks").glob("*.json"))]
     return sorted(records, key=lambda record: str(record["finished_at"]))
 
 
@@ -90,44 +127,52 @@ def _figures(found: Mapping[str, Any]) -> dict[str, Any]:
     return {key: v for key, v in found.items() if not (isinstance(v, list) and v and isinstance(v[0], dict))}
 
 
-def run_record(summary: Mapping[str, Any], tasks: list[dict[str, Any]]) -> dict[str, Any]:
-    """The build as the store's `runs` keep it."""
-    started = max((str(task["run_started_at"]) for task in tasks), default=summary["built_at"])
-    rerun = [task["task"] for task in tasks if task["run_started_at"] == started]
-    return {
-        "run_id": started,
-        "started_at": started,
-        "finished_at": summary["built_at"],
-        "source": summary["source"],
-        "simulated": summary["simulated"],
-        "tasks_run": rerun,
-        "summary": dict(summary),
-    }
-
-
-def last_runs(store: Store, limit: int = 10) -> list[dict[str, Any]]:
-    """The last runs in the store, latest first, as the portal's table shows them."""
+def last_runs(records: list[RunRecord], reports_dir: Path) -> list[dict[str, Any]]:
+    """Runs as the portal's table shows them; `path` is the page of a run whose reports are kept."""
     shown = []
-    for run in store.runs(limit):
-        figures = run["summary"]
-        model = figures["models"].get("pre_shot") or {}
+    for record in records:
+        loss = record.metrics.get("pre_shot", {}).get("log_loss")
+        page = run_page(record, reports_dir)
         shown.append(
             {
-                "started (UTC)": run["started_at"],
-                "source": run["source"],
-                "shots": figures["rows"]["snapshot"],
-                "pre-shot log loss": round(model["log_loss"], 4) if model.get("log_loss") else None,
-                "zone rate": round(model["baseline_log_loss"], 4) if model.get("baseline_log_loss") else None,
-                "drift": figures["drift"]["status"],
-                "tasks run": len(run["tasks_run"]),
+                "started (UTC)": record.started_at[:16].replace("T", " "),
+                "job": record.about.job or "by hand",
+                "slot (UTC)": record.about.slot[:16].replace("T", " "),
+                "outcome": record.outcome,
+                "took": seconds(record.seconds),
+                "shots": record.data.get("shots"),
+                "pre-shot log loss": round(loss, 4) if loss else None,
+                "drift": record.drift.get("status"),
+                "path": page,
             }
         )
     return shown
 
 
-def services(store: Store) -> list[dict[str, Any]]:
+def run_page(record: RunRecord, reports_dir: Path) -> str:
+    """The page of a run, relative to the reports folder; empty where its reports are no longer kept."""
+    page = f"runs/{record.run_id}/run.html"
+    return page if (reports_dir / page).exists() else ""
+
+
+def last_problem(records: list[RunRecord], reports_dir: Path, built_at: str) -> dict[str, str] | None:
+    """Why the newest run failed, for the top of the page; None where it did not."""
+    ended = [record for record in records if record.outcome != "running"]
+    if not ended or ended[0].outcome not in ("failed", "died"):
+        return None
+    problem, run_id = ended[0].problem, ended[0].run_id
+    report = problem.report if problem and (reports_dir / problem.report).is_file() else ""
+    return {
+        "message": problem.message if problem else "its process ended without a word",
+        "report": report,
+        "run": run_page(ended[0], reports_dir),
+        "since": built_at,
+        "resume": f"scripts/workspace runs resume {run_id}",
+    }
+
+
+def services(store: Store | None = None) -> list[dict[str, Any]]:
     """What stands around the reports, and how to open each."""
-    counts = store.counts()
     uri = get_settings().mlflow_tracking_uri
     return [
         {
@@ -137,27 +182,31 @@ def services(store: Store) -> list[dict[str, Any]]:
             "state": "starts on demand",
         },
         {
+            "name": "Dashboard",
+            "description": "Predictions, shot maps, comparisons and scouting sheets on the newest build",
+            "url": "scripts/workspace dashboard",
+            "state": "starts on demand",
+        },
+        {
             "name": "MLflow",
             "description": "Every candidate's parameters, scores and model file",
             "url": uri if uri and uri.startswith("http") else "scripts/workspace mlflow",
             "state": "a server" if uri else "starts on demand",
         },
-        {
-            "name": "Store",
-            "description": f"{store.location}: {counts['shots']:,} shots, {counts['rejects']:,} rejects",
-            "url": "",
-            "state": "reachable",
-        },
+        {"name": "Store", "url": "", **_store(store)},
     ]
 
 
-def write(
-    index: str | os.PathLike[str],
-    summary: Mapping[str, Any],
-    listed: list[dict[str, Any]],
-    around: list[dict[str, Any]],
-    runs: list[dict[str, Any]],
-) -> Path:
-    """Write the index page; returns its path."""
-    downloads = [{"name": "summary.json", "description": "The same figures for machines", "path": "summary.json"}]
-    return write_portal(str(index), summary=summary, reports=listed, services=around, runs=runs, downloads=downloads)
+def _store(store: Store | None) -> dict[str, str]:
+    """Where shots are kept and how many; that it cannot be reached is worth a line, not a failed page."""
+    opened: Store | None = None
+    try:
+        store = store or (opened := open_store())
+        counts = store.counts()
+        said = f"{store.location}: {counts['shots']:,} shots, {counts['rejects']:,} rejects"
+        return {"description": said, "state": "reachable"}
+    except StoreError as error:
+        return {"description": redact(str(error)), "state": "not reachable"}
+    finally:
+        if opened is not None:
+            opened.close()

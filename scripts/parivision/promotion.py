@@ -21,6 +21,7 @@ from parivision.registry import Registered, Registry, registered_name
 from parivision.settings import get_settings
 
 FloatArray = npt.NDArray[np.float64]
+_NOTHING: dict[str, Any] = {"gain": 0.0, "gain_ci": [0.0, 0.0], "n": 0}  # the gain where nothing was compared
 
 
 @dataclass(frozen=True)
@@ -123,6 +124,9 @@ def run(
 ) -> dict[str, dict[str, Any]]:
     """Decide on the challenger of each kind, and promote it where it wins.
 
+    Models that were kept from an earlier build are not put to the gate again where they have been held against this
+    very champion: a look every night would sooner or later promote by chance what one look refuses.
+
     Parameters
     ----------
     shots, features : pd.DataFrame
@@ -130,7 +134,7 @@ def run(
     predictions : pd.DataFrame
         As `training.prediction_table` makes it.
     training : dict
-        As `training.record` makes it.
+        As `training.record` makes it; `kept` says that no model is new.
     ece_limit : float
         See `decide`.
 
@@ -146,10 +150,38 @@ def run(
     """
     build = Build(shots, features, predictions, training)
     check_times(build)
-    return {
-        kind: challenge(registered_name(kind, training["simulated"]), build.challenger(kind), build, ece_limit, seed)
-        for kind in training["chosen"]
-    }
+    decisions = {}
+    for kind in training["chosen"]:
+        name, challenger = registered_name(kind, training["simulated"]), build.challenger(kind)
+        known = _judged_before(name, challenger, build, ece_limit, seed) if training.get("kept") else None
+        decisions[kind] = known or challenge(name, challenger, build, ece_limit, seed)
+    return decisions
+
+
+def _judged_before(
+    name: str, challenger: Challenger, build: Build, ece_limit: float, seed: int
+) -> dict[str, Any] | None:
+    """What `challenge` gives, unpromoted, of a challenger that is the champion or was held against it; else None.
+
+    Both are scored on today's games, for the report; nothing is decided and nothing logged. None also where there is
+    no champion, or its file is harmed and another version serves.
+    """
+    registry, champions = Registry(), Champions()
+    path = registry.model_file(challenger.run_id, challenger.file)
+    champion, served, note = _rival(name, challenger, path, registry, champions)
+    if champion is None or served is None or served.champion != champion:
+        return None
+    if challenger.sha256 == champion.sha256:
+        why, rival = "is the champion", ""
+    else:
+        run = registry.run(challenger.run_id)
+        # A challenger without a score was never held against anyone: there were too few later games.
+        if "gate_challenger_log_loss" not in run.metrics or run.tags.get("gate_rival") != champion.sha256:
+            return None
+        why, rival = f"was held against this champion then ({run.tags.get('gate_reason')})", champion.sha256
+    decision = _judge(challenger, load_model(path, challenger.sha256), served, build, ece_limit, seed)
+    said = f"nothing new to judge: it was kept from an earlier build, and {why}"
+    return _said(challenger, replace(decision, promoted=False, reason=said), rival, name, champion, note)
 
 
 def challenge(
@@ -189,10 +221,17 @@ def challenge(
     if decision.promoted:
         action: Literal["promoted", "forced"] = "forced" if force else "promoted"
         champion = _install(name, challenger, path, action, decision, before, registry, champions)
+    return {**_said(challenger, decision, rival, name, champion, note), "forced": bool(force)}
+
+
+def _said(
+    challenger: Challenger, decision: Decision, rival: str, name: str, champion: Champion | None, note: str
+) -> dict[str, Any]:
+    """A decision as `challenge` gives it: `rival` is the SHA-256 of the champion before, `champion` the one after."""
     return {
         "challenger": challenger.candidate,
         "promoted": decision.promoted,
-        "forced": bool(force),
+        "forced": False,
         "reason": decision.reason,
         "gain": decision.gain["gain"],
         "gain_ci": decision.gain["gain_ci"],
@@ -392,9 +431,8 @@ def _judge(
     challenger: Challenger, model: Model, served: Served | None, build: Build, ece_limit: float, seed: int
 ) -> Decision:
     """The decision on games that neither of the two was fitted on."""
-    nothing = {"gain": 0.0, "gain_ci": [0.0, 0.0], "n": 0}
     if served is not None and served.champion.sha256 == challenger.sha256:
-        return Decision(False, "it is the champion, byte for byte", nothing)
+        return Decision(False, "it is the champion, byte for byte", _NOTHING)
     known = served.champion.tags.get("test_from") if served else None
     test = build.later_games(challenger.test_from, known or challenger.test_from)
     if test["game_id"].nunique() < MIN_GAMES:
@@ -402,7 +440,7 @@ def _judge(
             False,
             f"only {test['game_id'].nunique()} of the test games are later than all that the two were fitted on "
             f"(from {max(challenger.test_from, known or '')} on), and {MIN_GAMES} are needed",
-            nothing,
+            _NOTHING,
         )
     own, baseline, unfit = build.predict(model, test), test[f"{challenger.kind}.{BASELINE}"], ""
     try:

@@ -19,9 +19,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from parivision.errors import ModelError
+from parivision.errors import ModelError, RegistryUnreachable
 from parivision.settings import get_settings
 
+# What a server that is down, or just being restarted, and a database that another process is writing to say.
+_MAY_PASS = re.compile(
+    r"Max retries exceeded|Connection (aborted|reset)|error code 50[234]|database is locked", re.IGNORECASE
+)
 EXPERIMENT = "parivision"
 ALIAS = "champion"
 
@@ -280,7 +284,8 @@ class Registry:
                 advice = "Set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN"
             else:
                 advice = "Check that the server runs, or unset PARIVISION_MLFLOW_TRACKING_URI and MLFLOW_TRACKING_URI"
-            raise ModelError(_masked(f"MLflow at {self.tracking_uri} failed: {said}. {advice}")) from None
+            kind = RegistryUnreachable if _MAY_PASS.search(str(error)) else ModelError
+            raise kind(_masked(f"MLflow at {self.tracking_uri} failed: {said}. {advice}")) from None
 
 
 def _masked(text: str) -> str:

@@ -431,6 +431,8 @@ def scored_games(shots: pd.DataFrame, predictions: pd.DataFrame, chosen: dict[st
 def windows(scored: pd.DataFrame, current_share: float) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Reference and current window: the latest `current_share` of the test shots, by whole days, are current."""
     days = scored[scored["part"] == "test"].groupby("game_date").size().sort_index(ascending=False).cumsum()
+    if days.empty:  # no test game was scored: nothing is current
+        return scored, scored.iloc[:0]
     first = days.index[int(np.searchsorted(days.to_numpy(), current_share * days.iloc[-1]))]
     return scored[scored["game_date"] < first], scored[scored["game_date"] >= first]
 

@@ -68,6 +68,11 @@ class TaskRecord(_Strict):
     attempts: int = 0
     upstream: list[str] = []
 
+    @property
+    def ran(self) -> bool:
+        """Whether it was begun in this run, however it ended."""
+        return self.outcome in ("running", "ok", "failed", "stopped")
+
 
 class About(_Strict):
     """Why a run takes place.

@@ -21,6 +21,7 @@ from parivision.errors import ParameterError
 from parivision.settings import Settings, get_settings, workspace_root
 
 MARK = "***"
+_ESCAPES = {"\n": "n", "\t": "t", "\r": "r", "\b": "b", "\f": "f", "\v": "v", "\a": "a"}
 # A shorter secret, or one of these words, is in every text: to hide it would spoil all output, and show what it is.
 SHORTEST = 4
 _EVERYWHERE = {"parivision", "mongodb", "mlflow", "localhost", "password", "secret", "admin", "root", "true", "false"}
@@ -54,38 +55,40 @@ def redact(text: str) -> str:
     Redact before a text is cut: half a secret is not recognised. JSON is redacted by `redact_values`, since a secret
     such as "1234" may also be part of a number, which must stay one.
     """
-    spans = sorted(
-        [match.span(1) for match in _IN_ADDRESS.finditer(text)]
-        + [
-            match.span()
-            for core, pattern in _patterns(frozenset(_hidden()))
-            if core in text
-            for match in pattern.finditer(text)
-        ]
-    )
-    # Spans may overlap, where one secret is part of another or two share an end: what any of them covers goes.
-    parts, done = [], 0
-    for start, end in spans:
-        if start >= done:
-            parts += [text[done:start], MARK]
-        done = max(done, end)
-    return "".join([*parts, text[done:]])
+    return _without(text, _patterns(frozenset(_hidden())))
 
 
 def redact_values(value: Any) -> Any:
     """What JSON can hold, such as a notebook, with each of its texts redacted; numbers stay as they are."""
-    if isinstance(value, str):
-        return redact(value)
-    if isinstance(value, dict):
-        return {redact(key) if isinstance(key, str) else key: redact_values(held) for key, held in value.items()}
-    if isinstance(value, list | tuple):
-        return [redact_values(held) for held in value]
-    return value
+    patterns = _patterns(frozenset(_hidden()))
+
+    def clean(held: Any) -> Any:
+        if isinstance(held, str):
+            return _without(held, patterns)
+        if isinstance(held, dict):
+            return {clean(key): clean(inner) for key, inner in held.items()}
+        if isinstance(held, list | tuple):
+            return [clean(inner) for inner in held]
+        return held
+
+    return clean(value)
 
 
 def weak() -> list[str]:
     """The variables whose secret is too short, or too common a word, to be hidden wherever it appears."""
     return sorted({name for name, secret in _secrets() if secret and not _can_be_hidden(secret)})
+
+
+def _without(text: str, patterns: list[tuple[str, re.Pattern[str]]]) -> str:
+    spans = [match.span(1) for match in _IN_ADDRESS.finditer(text)]
+    spans += [match.span() for core, pattern in patterns if core in text for match in pattern.finditer(text)]
+    # Spans may overlap, where one secret is part of another or two share an end: what any of them covers goes.
+    parts, done = [], 0
+    for start, end in sorted(spans):
+        if start >= done:
+            parts += [text[done:start], MARK]
+        done = max(done, end)
+    return "".join([*parts, text[done:]])
 
 
 def _can_be_hidden(secret: str) -> bool:
@@ -201,7 +204,10 @@ def _character(character: str) -> str:
         ways.append("".join(rf"\\{{1,16}}x{octet:02x}" for octet in octets))
     names = [f"#0*{code}", f"#x0*{code:x}", *([codepoint2name[code]] if code in codepoint2name else [])]
     ways.append(rf"\\{{0,16}}&(?:amp;)*(?:{'|'.join(names)});")
-    ways += {"\n": [r"\\{1,16}n"], "\t": [r"\\{1,16}t"], "\r": [r"\\{1,16}r"], " ": [r"\+"]}.get(character, [])
+    if character in _ESCAPES:
+        ways.append(rf"\\{{1,16}}{_ESCAPES[character]}")
+    if character == " ":
+        ways.append(r"\+")
     plain = r"\\{0,16}" + re.escape(character) if character in "\"'/`" else re.escape(character)
     return f"(?:(?i:{'|'.join(ways)})|{plain})"
 

@@ -178,7 +178,7 @@ SCHEMA = pa.DataFrameSchema(
         "made": pa.Column(bool),
         "recorded_zone": pa.Column(object, nullable=True),
         "recorded_shot_value": pa.Column("Int8", nullable=True),
-        "recorded_distance_ft": pa.Column("Int16", nullable=True),
+        "recorded_distance_ft": pa.Column("Int16", pa.Check.in_range(0, 95, error="outside 0 to 95 ft"), nullable=True),
         "source": pa.Column(object),
         "sources": pa.Column(object),
         "simulated": pa.Column(bool),

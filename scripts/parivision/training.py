@@ -6,6 +6,7 @@ import copy
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -300,7 +301,8 @@ def record(
     Returns
     -------
     dict
-        What later notebooks need: `simulated`, `split` (with `fitted_to`, the last day fitted on), `chosen`,
+        What later notebooks need: `kept` (False; see `kept_models`), `trained_at` (UTC), `source`, `simulated`,
+        `split` (with `fitted_to`, the last day fitted on), `chosen`,
         `reasons`, `calibration` (for "<kind>.<candidate>": `kept`, `gain`, `gain_ci`, `intercept`, `slope`), `runs`
         ("<kind>.<candidate>" to run id, file, SHA-256), `importance` of the trees' inputs, as JSON can hold it.
     """
@@ -340,6 +342,9 @@ def record(
             )
             runs[f"{kind}.{name}"] = {"run_id": run_id, "file": path.name, "sha256": digest}
     return {
+        "kept": False,
+        "trained_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "source": source,
         "simulated": about["simulated"] == "true",
         "split": {
             "validation_from": about["validation_from"],

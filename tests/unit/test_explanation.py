@@ -232,3 +232,25 @@ def test_a_shot_is_moved_within_its_zone_and_on_the_court() -> None:
 def test_log_odds_of_the_start_are_those_of_an_average_shot() -> None:
     found = explanation.contributions(trees(), features(SHOTS))
     assert found.start == pytest.approx(logit([found.probability.mean()])[0], abs=0.3)
+
+
+@pytest.mark.parametrize(
+    ("trained", "expected"),
+    [
+        (("constant", "zone_rate", "logistic", "hierarchical", "boosting", "stack"), "boosting"),
+        (("zone_rate", "logistic", "hierarchical", "stack"), "hierarchical"),
+        (("zone_rate", "logistic"), "logistic"),
+    ],
+)
+def test_the_best_that_can_be_taken_apart_is_explained(trained: tuple[str, ...], expected: str) -> None:
+    record = {"runs": {f"pre_shot.{name}": {} for name in trained}, "importance": {}}
+    assert explanation.explained(record, "pre_shot") == expected
+    with pytest.raises(ModelError, match="no review model that can be explained was trained; add one of boosting"):
+        explanation.explained(record, "review")
+
+
+def test_inputs_by_gain_the_largest_first_and_none_without_trees() -> None:
+    record = {"importance": {"pre_shot": [["home", 0.1], ["league_rate", 0.7], ["zone", 0.2]]}}
+    assert explanation.gain_of_inputs(record, "pre_shot")["feature"].tolist() == ["league_rate", "zone", "home"]
+    assert explanation.gain_of_inputs(record, "review").empty
+    assert list(explanation.gain_of_inputs(record, "review")) == ["feature", "gain"]

@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ import pytest
 from made_up_shots import Shot, stats_reply, varied
 
 from parivision import sources
-from parivision.errors import SourceError
+from parivision.errors import Passing, SourceError, SourceUnreachable
 from parivision.sources import RawShots, nba_stats
 
 HANG = (0, "")
@@ -74,7 +75,13 @@ def service() -> Iterator[Service]:
     server.server_close()
 
 
-def read(service: Service, folder: Path, *seasons: str, types: tuple[str, ...] = ("Regular Season",)) -> RawShots:
+def read(
+    service: Service,
+    folder: Path,
+    *seasons: str,
+    types: tuple[str, ...] = ("Regular Season",),
+    needed_at: datetime | None = None,
+) -> RawShots:
     return nba_stats.read(
         seasons or ("2016-17",),
         types,
@@ -84,6 +91,7 @@ def read(service: Service, folder: Path, *seasons: str, types: tuple[str, ...] =
         timeout_s=0.5,
         attempts=3,
         backoff_s=0.01,
+        needed_at=needed_at,
     )
 
 
@@ -120,6 +128,111 @@ def test_a_season_that_is_still_played_is_asked_for_again_after_a_while(service:
     os.utime(kept, (time.time() - 86_400,) * 2)
     read(service, tmp_path, "2095-96")
     assert len(service.asked) == 2
+
+
+PLAYED = "2095-96"  # a season that is still being played
+HOUR = timedelta(hours=1)
+
+
+def kept_reply(service: Service, folder: Path, season: str, had: datetime) -> Path:
+    """A reply of three shots, kept since then."""
+    service.shots[(season, "Regular Season")] = varied(3)
+    read(service, folder, season)
+    (kept,) = (folder / "nba_stats").iterdir()
+    os.utime(kept, (had.timestamp(),) * 2)
+    service.shots[(season, "Regular Season")] = varied(5)
+    service.asked.clear()
+    return kept
+
+
+@pytest.mark.parametrize(
+    ("season", "had_ago", "slot_ago", "asked"),
+    [
+        (PLAYED, 1 * HOUR, None, False),  # by hand, and new enough
+        (PLAYED, 13 * HOUR, None, True),
+        (PLAYED, 1 * HOUR, 2 * HOUR, False),  # came after the slot: all games before it are there
+        (PLAYED, 30 * HOUR, 40 * HOUR, False),
+        (PLAYED, 2 * HOUR, 1 * HOUR, True),  # came before the slot, however new
+        (PLAYED, -48 * HOUR, 1 * HOUR, True),  # from a clock that was wrong
+        ("2016-17", 2 * HOUR, 1 * HOUR, False),  # over when it came
+        ("2016-17", 9000 * HOUR, None, False),
+    ],
+)
+def test_how_long_a_kept_reply_is_believed(
+    service: Service, tmp_path: Path, season: str, had_ago: timedelta, slot_ago: timedelta | None, asked: bool
+) -> None:
+    now = datetime.now(UTC)
+    kept_reply(service, tmp_path, season, now - had_ago)
+    raw = read(service, tmp_path, season, needed_at=None if slot_ago is None else now - slot_ago)
+    assert bool(service.asked) is asked
+    assert raw.read == (5 if asked else 3)
+    assert raw.notes[0]["from_cache"] is not asked
+
+
+def test_a_season_that_was_played_when_its_reply_came_is_asked_for_once_it_is_over(
+    service: Service, tmp_path: Path
+) -> None:
+    kept_reply(service, tmp_path, "2016-17", datetime(2017, 4, 1, tzinfo=UTC))
+    assert read(service, tmp_path, "2016-17").read == 5
+    read(service, tmp_path, "2016-17", needed_at=datetime.now(UTC))
+    assert len(service.asked) == 1
+
+
+def test_where_the_service_is_down_a_run_by_hand_says_so_and_a_run_for_a_slot_fails(
+    service: Service, tmp_path: Path
+) -> None:
+    kept = kept_reply(service, tmp_path, PLAYED, datetime.now(UTC) - 20 * HOUR)
+    before = kept.read_bytes()
+    service.failures = [(503, "")] * 3
+    raw = read(service, tmp_path, PLAYED)
+    assert raw.read == 3
+    assert raw.notes[0]["note"].startswith("the service could not be asked (HTTP 503): the reply of ")
+    service.failures = [(503, "")] * 3
+    with pytest.raises(SourceUnreachable, match="HTTP 503 after 3 tries"):
+        read(service, tmp_path, PLAYED, needed_at=datetime.now(UTC) - HOUR)
+    assert kept.read_bytes() == before
+    assert read(service, tmp_path, PLAYED, needed_at=datetime.now(UTC) - HOUR).read == 5  # it is back
+
+
+@pytest.mark.parametrize(
+    ("failure", "passes"),
+    [
+        ((429, ""), True),
+        ((503, ""), True),
+        (HANG, True),
+        ((403, ""), False),
+        ((404, ""), False),
+        ((200, "<html>Access denied</html>"), False),
+    ],
+    ids=["429", "503", "hang", "403", "404", "error page"],
+)
+def test_only_what_may_pass_is_said_to(
+    service: Service, tmp_path: Path, failure: tuple[int, str], passes: bool
+) -> None:
+    service.failures = [failure] * 3
+    with pytest.raises(SourceError) as caught:
+        read(service, tmp_path)
+    assert isinstance(caught.value, Passing) is passes
+
+
+def test_a_service_that_is_not_there_may_come_back(tmp_path: Path) -> None:
+    with pytest.raises(SourceUnreachable, match="no connection after 2 tries"):
+        nba_stats.read(
+            ["2016-17"], ["Regular Season"], tmp_path, base_url="http://127.0.0.1:9", attempts=2, backoff_s=0.01
+        )
+
+
+def test_a_run_for_a_slot_takes_the_games_before_it(service: Service, tmp_path: Path) -> None:
+    late = varied(4, game=21600018, date="2016-11-03")
+    service.shots[("2016-17", "Regular Season")] = [*varied(20), *late]
+    raw = sources.collect(
+        "nba_stats",
+        seasons=["2016-17"],
+        cache_dir=tmp_path,
+        nba_stats_url=service.url,
+        slot="2016-11-03T10:30:00+00:00",
+    )
+    assert (raw.read, raw.notes[0]["later"]) == (20, 4)
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from parivision import shots as canonical
-from parivision.errors import StoreError
+from parivision.errors import StoreError, StoreUnreachable
 from parivision.store import Store, Upserted
 from parivision.store.duckdb_store import DuckDBStore
 from parivision.store.mongodb_store import MongoDBStore
@@ -344,6 +344,7 @@ def test_watermarks(opener: Opener) -> None:
     with opener() as store:
         store.set_watermark("archive", "2016-10-25")
         store.set_watermark("archive", "2017-04-12")
+        store.set_watermark("archive", "2016-12-31")  # an old file read again
         store.set_watermark("nba_stats", "x")
     with opener() as store:
         assert store.watermark("archive") == "2017-04-12"
@@ -472,7 +473,7 @@ def test_a_file_that_another_process_holds(tmp_path: Path) -> None:
         [sys.executable, "-c", hold, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
     assert holder.stdout and holder.stdout.readline() == "held\n"
-    with pytest.raises(StoreError, match=rf"shots\.duckdb has been held.*{holder.pid}"):
+    with pytest.raises(StoreUnreachable, match=rf"shots\.duckdb has been held.*{holder.pid}"):
         DuckDBStore(path, lock_wait_s=0.3)
     holder.communicate("\n")
     assert DuckDBStore(path).counts()["shots"] == 6
@@ -480,7 +481,7 @@ def test_a_file_that_another_process_holds(tmp_path: Path) -> None:
 
 def test_an_unreachable_server_is_named_within_ten_seconds_and_its_password_is_not() -> None:
     started = time.monotonic()
-    with pytest.raises(StoreError, match=r"127\.0\.0\.1:9, database parivision does not answer") as caught:
+    with pytest.raises(StoreUnreachable, match=r"127\.0\.0\.1:9, database parivision does not answer") as caught:
         MongoDBStore("mongodb://me:geheim@127.0.0.1:9", "parivision")
     assert time.monotonic() - started < 10
     assert "geheim" not in str(caught.value)

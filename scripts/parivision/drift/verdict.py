@@ -24,7 +24,8 @@ def verdict(
         `status` ("ok", "drift" or "insufficient data"), `columns_tested` (how many), `columns_drifted` and
         `columns_insufficient` (names), `calibration_drifted` (slices), `recording_changed` (measures), `reasons`
         (sentences), `reference_rows`, `current_rows`. Drift anywhere outweighs what could not be tested; a column
-        or table that could not be keeps the rest from being called "ok".
+        or table that could not be keeps the rest from being called "ok", and where not one column could be, the data
+        are insufficient whatever else was found.
     """
     tested = columns[columns["state"] != INSUFFICIENT]
     untested = columns[columns["state"] == INSUFFICIENT]
@@ -54,7 +55,9 @@ def verdict(
     for name, table in (("calibration", calibration), ("recording near the rim", recording)):
         if table is not None and (table["state"] == INSUFFICIENT).all():
             missing.append(f"{name}: {INSUFFICIENT}, {table['note'].iloc[0]}")
-    if missing and status == OK:
+    # A window of which no column can be compared, such as one shot over and over, is a broken feed: its shares of rim
+    # attempts are no evidence of a change either.
+    if tested.empty or (missing and status == OK):
         status = INSUFFICIENT
     reasons += missing
     return {

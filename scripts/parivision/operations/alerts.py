@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import Any
 
 from parivision.files import read_json, write_json
-from parivision.operations.channels import TIMEOUT_SECONDS, Alert, clean, one_line
+from parivision.operations.channels import TIMEOUT_SECONDS, Alert, Kind, clean, one_line
 from parivision.operations.limits import duration
 from parivision.operations.outbox import Outbox
-from parivision.runs import RunRecord, RunRecords, now_utc
+from parivision.runs import RunRecord, RunRecords
 from parivision.secrets import redact
 from parivision.settings import get_settings, workspace_root
 
@@ -56,7 +56,9 @@ def after_run(record: RunRecord, records: RunRecords) -> None:
         heartbeat()
 
 
-def check_silence(due_since: datetime | None, last_good: datetime | None, now: datetime) -> None:
+def check_silence(
+    due_since: datetime | None, last_good: datetime | None, now: datetime, data_dir: Path | None = None
+) -> None:
     """Tell once when nothing good has run for `PARIVISION_SILENT_HOURS` after a slot was due, and once when it does.
 
     Parameters
@@ -67,12 +69,14 @@ def check_silence(due_since: datetime | None, last_good: datetime | None, now: d
         When a run of the schedule ended well last; None where none ever did.
     now : datetime
         All three with a time zone.
+    data_dir : Path, optional
+        Where the workspace keeps its records and alerts; that of the settings by default.
     """
 
     def tell() -> None:
-        data_dir = get_settings().data_dir
-        outbox, noted = Outbox(data_dir), data_dir / "alerts" / "silence.json"
-        _tell_of_deaths(RunRecords(data_dir), outbox)
+        folder = data_dir or get_settings().data_dir
+        outbox, noted = Outbox(folder), folder / "alerts" / "silence.json"
+        _tell_of_deaths(RunRecords(folder), outbox)
         since, alert = _since(noted), None
         if since is not None and last_good is not None and last_good >= since:
             alert = _end_of_silence(since, last_good)
@@ -91,9 +95,9 @@ def check_silence(due_since: datetime | None, last_good: datetime | None, now: d
     _never_raise(tell)
 
 
-def deliver_waiting() -> None:
-    """Try again to deliver what a channel has not taken yet."""
-    _never_raise(lambda: _deliver(Outbox(get_settings().data_dir)))
+def deliver_waiting(data_dir: Path | None = None) -> None:
+    """Try again to deliver what a channel has not taken yet; `data_dir` as of `check_silence`."""
+    _never_raise(lambda: _deliver(Outbox(data_dir or get_settings().data_dir)))
 
 
 def heartbeat() -> None:
@@ -211,7 +215,7 @@ def _end_of_silence(since: datetime, last_good: datetime) -> Alert:
     )
 
 
-def _alert(alert_id: str, kind: Any, title: str, **more: Any) -> Alert:
+def _alert(alert_id: str, kind: Kind, title: str, **more: Any) -> Alert:
     """An alert whose texts, which may come from data, are free of secrets and of what a terminal obeys."""
 
     def safe(text: str, most: int) -> str:
@@ -220,7 +224,7 @@ def _alert(alert_id: str, kind: Any, title: str, **more: Any) -> Alert:
     return Alert(
         alert_id=alert_id,
         kind=kind,
-        at=now_utc(),
+        at=datetime.now(UTC).isoformat(timespec="microseconds"),  # two of one second keep their order
         title=safe(f"PariVision: {title}", _TITLE),
         facts={name: safe(value, _FACT) for name, value in more.get("facts", {}).items() if value},
         link=redact(more.get("link", "")),

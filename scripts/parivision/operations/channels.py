@@ -36,6 +36,7 @@ ATTEMPTS = 3
 # more; what is longer is refused or cut where it hurts.
 DISCORD_CHARACTERS, CHAT_CHARACTERS = 1_900, 3_800
 SUBJECT_CHARACTERS = 180
+Kind = Literal["failed", "recovered", "silent", "heard", "test"]
 
 
 class Undelivered(PariVisionError):
@@ -71,7 +72,7 @@ class Alert(BaseModel):
     model_config = ConfigDict(extra="ignore")
 
     alert_id: str
-    kind: Literal["failed", "recovered", "silent", "heard", "test"]
+    kind: Kind
     at: str
     title: str
     facts: dict[str, str] = {}

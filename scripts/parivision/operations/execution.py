@@ -18,7 +18,7 @@ from parivision.errors import PariVisionError
 from parivision.files import replacing, write_atomically
 from parivision.operations.limits import Clock, Limits, duration
 from parivision.runs import FaultKind, Problem
-from parivision.secrets import redact
+from parivision.secrets import redact, redact_values
 
 _LAST_LINES = 12
 _DISK_FULL = "the disk is full"
@@ -142,10 +142,11 @@ def _execute(given: Path, executed: Path, limits: Limits) -> None:
 
 
 def _forget_secrets(executed: Path) -> None:
-    text = executed.read_text(encoding="utf-8")
-    clean = redact(text)
-    if clean != text:
-        write_atomically(executed, clean)
+    notebook = json.loads(executed.read_text(encoding="utf-8"))
+    # Value by value: in the file's text a secret may be part of a number or of an escape.
+    clean = redact_values(notebook)
+    if clean != notebook:
+        write_atomically(executed, json.dumps(clean, indent=1, ensure_ascii=False) + "\n")
 
 
 def _publish(executed: Path, report: Path, page: Path, label: Label, status: str) -> None:

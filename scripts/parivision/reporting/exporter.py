@@ -77,8 +77,8 @@ class ReportExporter(HTMLExporter):  # type: ignore[misc]
     Attributes
     ----------
     metadata : dict
-        Adds to the notebook's own metadata `parivision`: `simulated` (bool), `source_label`, `built_at`, `run_id`
-        (text) and `reports`. A cell whose value is a `ReportLabel` says the same from within the notebook.
+        Adds to the notebook's own metadata `parivision`: `simulated` (bool), `source_label`, `built_at`, `run_id`,
+        `slot` (text) and `reports`. A cell whose value is a `ReportLabel` says the same from within the notebook.
     reports : list of dict
         The other reports to link to: `title` and `path` (relative to the page).
     """
@@ -189,7 +189,7 @@ def export_report(
     target : path
         The page to write.
     metadata : mapping, optional
-        `simulated` (bool), `source_label`, `built_at`, `run_id` (text).
+        `simulated` (bool), `source_label`, `built_at`, `run_id`, `slot` (text).
     reports : sequence of mapping
         The other reports to link to: `title` and `path` (relative to `target`).
     """

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from parivision.files import write_atomically
+from parivision.reporting.formats import environment, number
 from parivision.reporting.label import ReportLabel
 from parivision.reporting.page import content_policy
 
-TEMPLATES = Path(__file__).parent / "templates"
-NOTHING = "not enough data"
-
-_DRIFT_WORDS = {"ok": "None found", "drift": "Found", "insufficient data": "Insufficient data"}
+DRIFT_WORDS = {"ok": "None found", "drift": "Found", "insufficient data": "Insufficient data"}
 _REASONS_SHOWN = 3
 
 
@@ -30,6 +26,7 @@ def write_portal(
     services: Sequence[Mapping[str, Any]] = (),
     runs: Sequence[Mapping[str, Any]] = (),
     downloads: Sequence[Mapping[str, Any]] = (),
+    problem: Mapping[str, Any] | None = None,
 ) -> Path:
     """Write the index page whole or not at all; return its path.
 
@@ -47,11 +44,14 @@ def write_portal(
     services : sequence of mapping
         `name`, `description`, `url` (http or https to be a link, else a command to type), `state`.
     runs : sequence of mapping
-        One a run, latest first; the keys of the first are the columns.
+        One a run, latest first; the keys of the first are the columns, but `path`, where its first cell leads.
     downloads : sequence of mapping
         `name`, `description`, `path` (relative to the page).
+    problem : mapping, optional
+        Why the last run failed: `message`, `report` and `run` (paths relative to the page, or empty), `since` (when the
+        reports that are shown were made; empty where there are none).
     """
-    return write_atomically(path, render_portal(summary, reports, services, runs, downloads))
+    return write_atomically(path, render_portal(summary, reports, services, runs, downloads, problem))
 
 
 def render_portal(
@@ -60,38 +60,34 @@ def render_portal(
     services: Sequence[Mapping[str, Any]] = (),
     runs: Sequence[Mapping[str, Any]] = (),
     downloads: Sequence[Mapping[str, Any]] = (),
+    problem: Mapping[str, Any] | None = None,
 ) -> str:
     """The index page as text; the parameters are those of `write_portal`."""
-    environment = Environment(
-        loader=FileSystemLoader(TEMPLATES), autoescape=True, trim_blocks=True, undefined=StrictUndefined
-    )
-    environment.filters.update(decimals=_decimals, whole=_whole, seconds=_seconds, share_of=_share_of, cell=_cell)
     models = summary.get("models") or {}
     source = {"simulated": summary.get("simulated"), "source_label": f"source: {summary.get('source') or 'not stated'}"}
-    return environment.get_template("portal.html.j2").render(
-        policy=Markup(content_policy(())),  # noqa: S704 -- a constant of ours: it holds no outside text
-        label=ReportLabel.of(source),
-        summary={k: _number(summary.get(k)) for k in ("seconds", "peak_memory_mib")},
-        rows=_rows(summary.get("rows") or {}),
-        models={name: _model(models.get(name)) for name in ("pre_shot", "review")},
-        drift=_drift(summary.get("drift") or {}),
-        reports=[_entry(r, ("name", "title", "description", "status")) for r in reports],
-        services=[_entry(s, ("name", "description", "url", "state"), link="url") for s in services],
-        downloads=[_entry(d, ("name", "description")) for d in downloads],
-        runs=runs,
-        run_columns=_columns(runs),
+    return (
+        environment()
+        .get_template("portal.html.j2")
+        .render(
+            policy=Markup(content_policy(())),  # noqa: S704 -- a constant of ours: it holds no outside text
+            label=ReportLabel.of(source),
+            summary={k: number(summary.get(k)) for k in ("seconds", "peak_memory_mib")},
+            rows=_rows(summary.get("rows") or {}),
+            models={name: _model(models.get(name)) for name in ("pre_shot", "review")},
+            drift=_drift(summary.get("drift") or {}),
+            reports=[_entry(r, ("name", "title", "description", "status")) for r in reports],
+            services=[_entry(s, ("name", "description", "url", "state"), link="url") for s in services],
+            downloads=[_entry(d, ("name", "description")) for d in downloads],
+            runs=[{**run, "path": _file(str(run.get("path") or ""))} for run in runs],
+            run_columns=_columns(runs),
+            problem=_problem(problem) if problem else None,
+            empty=not summary,
+        )
     )
-
-
-def _number(value: object) -> float | None:
-    """A finite number, or None: JSON of other makers writes a missing figure as null or NaN."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        return None
-    return value
 
 
 def _rows(rows: Mapping[str, Any]) -> dict[str, Any]:
-    counts = {k: _number(rows.get(k)) for k in ("read", "stored", "duplicates", "rejected")}
+    counts = {k: number(rows.get(k)) for k in ("read", "stored", "duplicates", "rejected")}
     read, *parts = counts.values()
     known = [p for p in parts if p is not None]
     balanced = read == sum(known) if read is not None and len(known) == len(parts) else None
@@ -101,12 +97,12 @@ def _rows(rows: Mapping[str, Any]) -> dict[str, Any]:
 def _model(figures: Mapping[str, Any] | None) -> dict[str, Any] | None:
     """What a model's card shows; None where the model was not measured."""
     figures = figures or {}
-    loss, baseline = _number(figures.get("log_loss")), _number(figures.get("baseline_log_loss"))
+    loss, baseline = number(figures.get("log_loss")), number(figures.get("baseline_log_loss"))
     if loss is None:
         return None
-    ends = [_number(e) for e in figures.get("log_loss_ci") or ()]
+    ends = [number(e) for e in figures.get("log_loss_ci") or ()]
     interval = [e for e in ends if e is not None] if len(ends) == 2 else []
-    model: dict[str, Any] = {k: _number(figures.get(k)) for k in ("log_loss", "brier", "auc", "accuracy", "ece")}
+    model: dict[str, Any] = {k: number(figures.get(k)) for k in ("log_loss", "brier", "auc", "accuracy", "ece")}
     model |= {"baseline": baseline, "interval": interval if len(interval) == 2 else None}
     model |= {"verdict": "", "better": False, "picture": None}
     if baseline is not None:
@@ -126,7 +122,7 @@ def _drift(drift: Mapping[str, Any]) -> dict[str, Any]:
     reasons = [str(r) for r in drift.get("reasons") or ()]
     return {
         "status": status,
-        "words": _DRIFT_WORDS.get(status, status),
+        "words": DRIFT_WORDS.get(status, status),
         "reasons": reasons[:_REASONS_SHOWN],
         "more": max(len(reasons) - _REASONS_SHOWN, 0),
     }
@@ -137,9 +133,14 @@ def _entry(values: Mapping[str, Any], texts: Sequence[str], *, link: str = "path
     target = str(values.get(link) or "")
     return {
         **entry,
-        "seconds": _number(values.get("seconds")),
+        "seconds": number(values.get("seconds")),
         "href": _web(target) if link == "url" else _file(target),
     }
+
+
+def _problem(problem: Mapping[str, Any]) -> dict[str, str]:
+    texts = {key: str(problem.get(key) or "") for key in ("message", "since", "resume")}
+    return {**texts, **{key: _file(str(problem.get(key) or "")) for key in ("report", "run")}}
 
 
 def _web(url: str) -> str:
@@ -156,42 +157,12 @@ def _file(path: str) -> str:
 
 
 def _columns(runs: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    keys = list(runs[0]) if runs else []
+    keys = [key for key in runs[0] if key != "path"] if runs else []
     return [
         {
             "key": key,
             "title": str(key).replace("_", " "),
-            "number": all(_number(r.get(key)) is not None or r.get(key) is None for r in runs),
+            "number": all(number(r.get(key)) is not None or r.get(key) is None for r in runs),
         }
         for key in keys
     ]
-
-
-def _decimals(value: object, places: int) -> str:
-    number = _number(value)
-    return NOTHING if number is None else f"{number:.{places}f}"
-
-
-def _whole(value: object) -> str:
-    number = _number(value)
-    return "–" if number is None else f"{number:,.0f}"
-
-
-def _share_of(part: object, whole: object) -> str:
-    p, w = _number(part), _number(whole)
-    return "–" if p is None or not w else f"{p / w:.2%}"
-
-
-def _seconds(value: object) -> str:
-    number = _number(value)
-    if number is None:
-        return "–"
-    minutes, seconds = divmod(round(number), 60)
-    return f"{minutes} min {seconds} s" if minutes else f"{number:.1f} s"
-
-
-def _cell(value: object) -> str:
-    number = _number(value)
-    if number is None:
-        return "–" if value is None else str(value)
-    return f"{number:,}" if isinstance(number, int) else f"{number:,.4g}" if abs(number) < 1000 else f"{number:,.0f}"

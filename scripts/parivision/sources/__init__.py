@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from parivision import slots
 from parivision.errors import SourceError
 from parivision.sources import archive, nba_stats, shot_locations
 from parivision.sources.records import RawShots, bad_rows
@@ -32,18 +33,21 @@ class Source:
         Whether its shots were never taken.
     to_candidates : callable
         Raw frame to candidate shots and problems.
+    date_column : str
+        Its own name for the day of a game.
     """
 
     label: str
     simulated: bool
     to_candidates: Callable[[pd.DataFrame], tuple[pd.DataFrame, pd.DataFrame]]
+    date_column: str
 
 
 SOURCES: dict[str, Source] = {
-    "virtual": Source("simulated league", True, shot_locations.to_candidates),
-    "archive": Source(archive.LABEL, False, archive.to_candidates),
-    "shot_locations": Source(shot_locations.LABEL, False, shot_locations.to_candidates),
-    "nba_stats": Source(nba_stats.LABEL, False, nba_stats.to_candidates),
+    "virtual": Source("simulated league", True, shot_locations.to_candidates, "Game Date"),
+    "archive": Source(archive.LABEL, False, archive.to_candidates, "GAME_DATE"),
+    "shot_locations": Source(shot_locations.LABEL, False, shot_locations.to_candidates, "Game Date"),
+    "nba_stats": Source(nba_stats.LABEL, False, nba_stats.to_candidates, "GAME_DATE"),
 }
 
 
@@ -56,8 +60,9 @@ def collect(
     league: League | None = None,
     cache_dir: Path,
     nba_stats_url: str | None = None,
+    slot: str = "",
 ) -> RawShots:
-    """Raw records of a source.
+    """Raw records of a source, for a slot as it held them then: games before the slot's day, and no others.
 
     Parameters
     ----------
@@ -73,21 +78,34 @@ def collect(
         Where downloads and replies are kept.
     nba_stats_url : str, optional
         Address that stands in for the real NBA Stats service.
+    slot : str
+        See `slots`; empty takes everything.
 
     Raises
     ------
+    SourceUnreachable
+        Where a server does not answer.
     SourceError
-        Where the source is unknown, or cannot be read.
+        Where the source is unknown, or cannot be read, or held no game by then.
     """
     _known(source)
     if source == "virtual":
-        return _simulate(league)
-    if source == "nba_stats":
-        return nba_stats.read(seasons, season_types, cache_dir, base_url=nba_stats_url)
-    if not path:
+        raw = _simulate(league)
+    elif source == "nba_stats":
+        needed_at = slots.moment_of(slot)
+        raw = nba_stats.read(seasons, season_types, cache_dir, base_url=nba_stats_url, needed_at=needed_at)
+    elif not path:
         raise SourceError(f"source {source} needs a path: a file, a pattern, a folder or a URL")
-    reader = archive.read if source == "archive" else shot_locations.read
-    return reader(path, cache_dir)
+    else:
+        reader = archive.read if source == "archive" else shot_locations.read
+        raw = reader(path, cache_dir)
+    day = slots.first_day_after(slot)
+    if day is None:
+        return raw
+    known = raw.before(day, SOURCES[source].date_column)
+    if known.frame.empty and len(raw.frame):
+        raise SourceError(f"source {source} held no game before {day}, the day of the slot {slot}: take a later slot")
+    return known
 
 
 def to_candidates(source: str, frame: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:

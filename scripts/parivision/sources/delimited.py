@@ -27,6 +27,10 @@ FIELD_LIMIT = 10_000  # characters; the longest real field has 40
 _BLOCK_BYTES = 2 << 20  # a block of nothing but line ends takes a hundred times as much while it is looked at
 _LINE_BYTES = 100_000  # below the csv module's own limit on a field, so that a line is refused by us and by name
 _BAD_LIMIT = 10_000  # malformed rows after which a file that is mostly malformed is given up
+# What a file may take once it is read, whatever its size: rows of nothing but commas, or of values that never repeat,
+# take ten times their bytes. All shots since 1996 are five million rows; a season holds half a MB of different values.
+MAX_ROWS = 10_000_000
+MAX_VALUE_BYTES = 100_000_000
 _TEXT = pa.dictionary(pa.int32(), pa.string())
 _BOM = b"\xef\xbb\xbf"
 
@@ -63,14 +67,15 @@ def read_table(stream: Readable, origin: str, columns: Sequence[str]) -> Table:
     Raises
     ------
     SourceError
-        Where the file is empty, has no rows, is not UTF-8 text, lacks a column, or is mostly malformed.
+        Where the file is empty, has no rows, is not UTF-8 text, lacks a column, is mostly malformed, or holds more rows
+        or different values than `MAX_ROWS` and `MAX_VALUE_BYTES`.
     """
     blocks = _blocks(stream)
     header_line, header_bytes, _ = next(blocks, (1, b"", False))
     header = _header(header_bytes, origin, columns)
     records: list[pa.Table] = []
     bad: list[Bad] = []
-    good = 0
+    good = value_bytes = 0
     for first_line, block, overlong in blocks:
         if overlong:
             bad.append((origin, first_line, *_overlong(block, header)))
@@ -80,6 +85,10 @@ def read_table(stream: Readable, origin: str, columns: Sequence[str]) -> Table:
         bad.extend(odd)
         if table.num_rows:
             records.append(table)
+            value_bytes += sum(chunk.dictionary.nbytes for name in header for chunk in table[name].chunks)
+        if good > MAX_ROWS or value_bytes > MAX_VALUE_BYTES:
+            most = f"{MAX_ROWS:,} rows" if good > MAX_ROWS else f"{MAX_VALUE_BYTES / 1e6:,.0f} MB of different values"
+            raise SourceError(f"{origin}: holds more than {most}: split it by season, or check that it holds shots")
         if len(bad) > max(_BAD_LIMIT, good):
             raise _mostly_malformed(bad, good)
     if not good and not bad:

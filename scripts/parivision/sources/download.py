@@ -14,7 +14,7 @@ from urllib.parse import unquote, urlsplit
 import requests
 import tenacity
 
-from parivision.errors import SourceError
+from parivision.errors import SourceError, SourceUnreachable
 
 MAX_BYTES = 2_000_000_000
 _PIECE_BYTES = 1 << 14  # what an interruption can cost, at most
@@ -48,6 +48,11 @@ def transient(error: BaseException) -> bool:
     if isinstance(error, requests.HTTPError):
         return error.response.status_code in _RETRY_STATUS
     return isinstance(error, (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError))
+
+
+def failure(error: BaseException) -> type[SourceError]:
+    """What a request that failed for good is to a run: a fault that may be gone in a minute, or one that stays."""
+    return SourceUnreachable if transient(error) else SourceError
 
 
 def retrying(attempts: int, backoff_s: float, retry: Callable[[BaseException], bool] = transient) -> tenacity.Retrying:
@@ -111,8 +116,10 @@ def download(
 
     Raises
     ------
+    SourceUnreachable
+        Where the server does not answer and no sound copy is kept.
     SourceError
-        Where the file cannot be had and no sound copy is kept.
+        Where it answers that the file cannot be had, or the file cannot be kept.
     """
     origin = public_url(url)
     name = re.sub(r"[^\w.-]", "_", unquote(PurePosixPath(urlsplit(url).path).name)) or "file"
@@ -128,7 +135,7 @@ def download(
         if kept:
             note = f"the server could not be asked ({explain(error)}): the copy kept from earlier is used"
             return Download(job.target, origin, kept["sha256"], note)
-        raise SourceError(
+        raise failure(error)(
             f"{origin}: cannot be downloaded ({explain(error)}): check the address and the network"
         ) from None
     except OSError as error:

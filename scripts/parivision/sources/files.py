@@ -129,6 +129,8 @@ def _local(part: str, patterns: Sequence[str]) -> list[Path]:
         raise SourceError(f"{path}: the folder holds no {' or '.join(patterns)}: name the files")
     if path.is_file():
         return [path]
+    if path.exists():
+        raise SourceError(f"{path}: is neither a file nor a folder, but a pipe or a device: write it to a file first")
     folder = Path(path.anchor)
     if files := sorted(p for p in folder.glob(str(path.relative_to(folder))) if p.is_file()):
         return files

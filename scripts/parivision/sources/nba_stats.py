@@ -1,7 +1,11 @@
 """The league's own statistics service: the `shotchartdetail` endpoint, read with the nba_api library.
 
 One request asks for every field-goal attempt of the whole league in one season and season type. Replies are kept
-on disk exactly as received, so that a second run asks for nothing that can no longer change.
+on disk exactly as received, so that a second run asks for nothing that can no longer change: a season that was over
+when its reply came is never asked for again. While it is played, a run for a slot believes a reply that came after
+the slot, since it holds all games before; a run by hand believes one for some hours. Where the service can't be asked
+again, what is kept stays: a run by hand uses it and says so, while a run for a slot fails, since it would else report
+on games that it doesn't have.
 """
 
 from __future__ import annotations
@@ -24,8 +28,9 @@ from nba_api.stats.endpoints.shotchartdetail import ShotChartDetail
 from nba_api.stats.library.http import STATS_HEADERS, NBAStatsHTTP, NBAStatsResponse
 
 from parivision.errors import SourceError
+from parivision.files import replacing
 from parivision.sources import shot_locations
-from parivision.sources.download import explain, public_url, retrying, transient
+from parivision.sources.download import explain, failure, public_url, retrying, transient
 from parivision.sources.records import RawShots, bad_rows
 
 LABEL = "NBA Stats (shotchartdetail)"
@@ -101,6 +106,7 @@ def read(
     timeout_s: float = 60.0,
     attempts: int = 5,
     backoff_s: float = 2.0,
+    needed_at: datetime | None = None,
 ) -> RawShots:
     """Every field-goal attempt of the seasons and season types asked for.
 
@@ -122,11 +128,15 @@ def read(
         Tries for each reply.
     backoff_s : float
         First pause after a failure, seconds; doubled each time.
+    needed_at : datetime, optional
+        Time of the slot that the run is for: a kept reply must be at least as new.
 
     Raises
     ------
+    SourceUnreachable
+        Where the service does not answer.
     SourceError
-        Where a season or season type is misspelt, a reply cannot be had or read, or all of them are empty.
+        Where a season or season type is misspelt, a reply is refused or cannot be read, or all of them are empty.
     """
     _check(seasons, season_types)
     base = base_url or BASE_URL
@@ -134,11 +144,12 @@ def read(
     bad: list[tuple[str, int, str, str, str]] = []
     notes: list[dict[str, Any]] = []
     with requests.Session() as session:
-        fetcher = _Fetcher(base, session, cache_dir / "nba_stats", pause_s, timeout_s, attempts, backoff_s)
+        folder = cache_dir / "nba_stats"
+        fetcher = _Fetcher(base, session, folder, pause_s, timeout_s, attempts, backoff_s, needed_at)
         for season in seasons:
             for season_type in season_types:
                 origin = f"{public_url(base)}/shotchartdetail?Season={season}&SeasonType={quote_plus(season_type)}"
-                text, cached = fetcher.get(season, season_type, origin)
+                text, cached, why_old = fetcher.get(season, season_type, origin)
                 frame, malformed, league_attempts = _records(text, origin)
                 frames.append(frame)
                 bad.extend(malformed)
@@ -150,6 +161,7 @@ def read(
                         "malformed": len(malformed),
                         "league_average_attempts": league_attempts,
                         "from_cache": cached,
+                        **({"note": why_old} if why_old else {}),
                     }
                 )
     if not any(map(len, frames)) and not bad:
@@ -178,19 +190,21 @@ class _Fetcher:
         timeout_s: float,
         attempts: int,
         backoff_s: float,
+        needed_at: datetime | None,
     ) -> None:
+        self._needed_at = needed_at
         self._client = _Client(base_url, session)
         self._key = hashlib.sha256(base_url.encode()).hexdigest()[:8]
         self._folder, self._pause_s, self._timeout_s = folder, pause_s, timeout_s
         self._attempts, self._backoff_s = attempts, backoff_s
         self._next_s = 0.0
 
-    def get(self, season: str, season_type: str, origin: str) -> tuple[str, bool]:
-        """The reply's text, and whether it was kept from earlier."""
+    def get(self, season: str, season_type: str, origin: str) -> tuple[str, bool, str]:
+        """The reply's text, whether it was kept from earlier, and why an old one had to do."""
         path = self._folder / f"{season}-{season_type.replace(' ', '')}-{self._key}.json.gz"
         kept = _load(path, origin)
-        if kept is not None and _is_fresh(path, season):
-            return kept, True
+        if kept is not None and _is_fresh(path, season, self._needed_at):
+            return kept, True, ""
         try:
             for attempt in retrying(self._attempts, self._backoff_s, _worth_retrying):
                 with attempt:
@@ -198,11 +212,12 @@ class _Fetcher:
                     _records(text, origin)  # before it is kept: what cannot be read is asked for again
         except (requests.RequestException, _Unreadable) as error:
             reason = str(error) if isinstance(error, _Unreadable) else explain(error)
-            if kept is not None:
-                return kept, True
-            raise SourceError(f"{origin}: {reason} after {self._attempts} tries: try again later") from None
+            if kept is not None and self._needed_at is None:
+                had = f"{_had(path):%Y-%m-%d %H:%M} UTC"
+                return kept, True, f"the service could not be asked ({reason}): the reply of {had} is used"
+            raise failure(error)(f"{origin}: {reason} after {self._attempts} tries: try again later") from None
         _keep(path, text)
-        return text, False
+        return text, False, ""
 
     def _ask(self, season: str, season_type: str) -> str:
         time.sleep(max(0.0, self._next_s - time.monotonic()))
@@ -267,11 +282,20 @@ def _worth_retrying(error: BaseException) -> bool:
     return isinstance(error, _Unreadable) or transient(error)
 
 
-def _is_fresh(path: Path, season: str) -> bool:
-    """Whether a kept reply still stands: it was had after the season's end, or a short while ago."""
-    had = datetime.fromtimestamp(path.stat().st_mtime, UTC)
+def _had(path: Path) -> datetime:
+    """When a kept reply was received."""
+    return datetime.fromtimestamp(path.stat().st_mtime, UTC)
+
+
+def _is_fresh(path: Path, season: str, needed_at: datetime | None) -> bool:
+    """Whether a kept reply still stands: had after the season's end, after the slot, or by hand a short while ago."""
+    had, now = _had(path), datetime.now(UTC)
+    if had > now:  # the clock was wrong then, or is now
+        return False
     over = datetime(int(season[:4]) + 1, 11, 1, tzinfo=UTC)  # the latest season on record ended in October
-    return had >= over or (datetime.now(UTC) - had).total_seconds() < _FRESH_S
+    if had >= over:
+        return True
+    return had >= needed_at if needed_at else (now - had).total_seconds() < _FRESH_S
 
 
 def _load(path: Path, origin: str) -> str | None:
@@ -284,7 +308,5 @@ def _load(path: Path, origin: str) -> str | None:
 
 
 def _keep(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(path.name + ".tmp")
-    temporary.write_bytes(gzip.compress(text.encode("utf-8"), mtime=0))
-    temporary.replace(path)
+    with replacing(path) as temporary:
+        temporary.write_bytes(gzip.compress(text.encode("utf-8"), mtime=0))

@@ -6,7 +6,7 @@ import math
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 import numpy as np
@@ -39,7 +39,7 @@ class RawShots:
     notes : list of dict
         One for each file or reply: origin, sha256, rows and whatever the report should say of it.
     truth : pd.DataFrame or None
-        For a simulated source, the probabilities that made the shots; never a model input.
+        For a simulated source, the probabilities that made the shots, row by row as `frame`; never a model input.
     """
 
     frame: pd.DataFrame
@@ -51,6 +51,33 @@ class RawShots:
     def read(self) -> int:
         """Rows that the source held, malformed ones included."""
         return len(self.frame) + len(self.bad)
+
+    def before(self, day: date, column: str) -> RawShots:
+        """What the source held before any game of this day and later ones was in it.
+
+        Rows without a date that can be read stay, as do malformed ones: they are for quarantine, whenever they came.
+        Each note says how many rows of its file are `later`. Lines keep their numbers.
+
+        Parameters
+        ----------
+        day : date
+            The first game day to leave out.
+        column : str
+            The source's own column of game dates.
+        """
+        dates = Cells(self.frame).date(column)
+        kept = ~(dates >= np.datetime64(day))  # not "earlier": what is no date compares false
+        frame = self.frame[kept].reset_index(drop=True)
+        # Names of players who come later are none that the source held.
+        texts = frame.select_dtypes("category").columns
+        frame[texts] = frame[texts].apply(lambda values: values.cat.remove_unused_categories())
+        later = self.frame.loc[~kept, "_origin"].value_counts()
+        notes = []
+        for note in self.notes:
+            n = int(later.get(note["origin"], 0))
+            notes.append({**note, "rows": note["rows"] - n, "later": n})
+        truth = None if self.truth is None else self.truth[kept].reset_index(drop=True)
+        return RawShots(frame, self.bad, notes, truth)
 
 
 def bad_rows(rows: Sequence[tuple[str, int, str, str, str]]) -> pd.DataFrame:

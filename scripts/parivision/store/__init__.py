@@ -23,8 +23,10 @@ def open_store(kind: StoreKind = "auto") -> Store:
 
     Raises
     ------
+    StoreUnreachable
+        The server does not answer, or another process holds the file.
     StoreError
-        The server does not answer, the file is not a store, or MongoDB is asked for without an address.
+        The file is not a store, or MongoDB is asked for without an address.
     """
     settings = get_settings()
     if kind not in ("auto", "duckdb", "mongodb"):

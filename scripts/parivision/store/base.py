@@ -319,7 +319,8 @@ class Store(ABC):
 
     Every operation stands on its own: when it returns, its effect is durable; when the process is killed
     in the middle, repeating the same call leads to the same state as an undisturbed one.
-    Every method raises `StoreError` where the store cannot be reached or used.
+    Every method raises `StoreUnreachable` where nobody answers in time, and `StoreError` where the store cannot be
+    used.
     """
 
     @property
@@ -382,11 +383,15 @@ class Store(ABC):
 
     @abstractmethod
     def watermark(self, source: str) -> str | None:
-        """How far a source has been read, in the source's own words."""
+        """How far a source has been read: its last game day that is stored (YYYY-MM-DD), or None."""
 
     @abstractmethod
     def set_watermark(self, source: str, value: str) -> None:
-        """Remember how far a source has been read; call it after the data are stored."""
+        """Remember how far a source has been read; call it after the data are stored.
+
+        It only ever moves forward: where it is known to have been read further, that stays. Values are compared as
+        text, so days are written as YYYY-MM-DD.
+        """
 
     @abstractmethod
     def record_run(self, run: dict[str, Any]) -> None:

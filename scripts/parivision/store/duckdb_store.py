@@ -21,7 +21,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_random
 
-from parivision.errors import StoreError
+from parivision.errors import StoreError, StoreUnreachable
 from parivision.store.base import (
     HISTORY_SCHEMA,
     RAW_SCHEMA,
@@ -119,8 +119,10 @@ class DuckDBStore(Store):
 
     Raises
     ------
+    StoreUnreachable
+        The file stays locked.
     StoreError
-        The file is not a DuckDB file, was written by another version of PariVision, or stays locked.
+        The file is not a DuckDB file, or was written by another version of PariVision.
     """
 
     def __init__(self, path: Path, *, lock_wait_s: float = _LOCK_WAIT_S) -> None:
@@ -238,7 +240,10 @@ class DuckDBStore(Store):
 
     def set_watermark(self, source: str, value: str) -> None:
         with self._transaction() as connection:
-            self._set_metadata(connection, f"watermark:{source}", value)
+            connection.execute(
+                "INSERT INTO metadata VALUES ($1, $2) ON CONFLICT DO UPDATE SET value = greatest(value, excluded.value)",
+                [f"watermark:{source}", value],
+            )
 
     def record_run(self, run: dict[str, Any]) -> None:
         row = list(jsonable_run(run))
@@ -363,7 +368,7 @@ class DuckDBStore(Store):
             return attempts(duckdb.connect, str(self._path), read_only=not write, config=config)
         except duckdb.Error as error:
             if _is_held_elsewhere(error):
-                raise StoreError(
+                raise StoreUnreachable(
                     f"{self._path} has been held by another process for {self._lock_wait_s:.0f} s "
                     f"({_first_line(error)}). Close the program that has it open, then try again."
                 ) from error

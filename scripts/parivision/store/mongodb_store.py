@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import time
 import warnings
 from collections import defaultdict
 from collections.abc import Callable, Iterator
@@ -19,7 +20,7 @@ from pymongo import MongoClient, ReplaceOne, UpdateOne
 from pymongo.errors import AutoReconnect, BulkWriteError, ConfigurationError, InvalidURI, OperationFailure, PyMongoError
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
-from parivision.errors import StoreError
+from parivision.errors import StoreError, StoreUnreachable
 from parivision.store.base import (
     HISTORY_SCHEMA,
     RAW_SCHEMA,
@@ -78,9 +79,11 @@ class MongoDBStore(Store):
 
     Raises
     ------
+    StoreUnreachable
+        Nobody answers there within 10 s.
     StoreError
-        The address is malformed, nobody answers there within 10 s, the credentials are refused, or the
-        database was written by another version of PariVision.
+        The address is malformed, the credentials are refused, or the database was written by another version of
+        PariVision.
     """
 
     def __init__(self, uri: str, database: str) -> None:
@@ -262,7 +265,8 @@ class MongoDBStore(Store):
 
     def set_watermark(self, source: str, value: str) -> None:
         self._prepare()
-        self._attempt(self._set_metadata, f"watermark:{source}", value)
+        further = {"$max": {"value": value}}
+        self._attempt(self._database["metadata"].update_one, {"_id": f"watermark:{source}"}, further, upsert=True)
 
     def record_run(self, run: dict[str, Any]) -> None:
         run_id, started_at, text = jsonable_run(run)
@@ -318,12 +322,12 @@ class MongoDBStore(Store):
         # An entry for the current version belongs to a correction that was killed before it took effect.
         return history.filter(pc.less(history["version"], current.get("version", 0)))
 
-    def _find(self, collection: str, schema: pa.Schema, query: Document) -> pa.Table:
+    def _find(self, collection: str, schema: pa.Schema, query: Document, session: Any = None) -> pa.Table:
         """Documents as a table; the schema's first column is the `_id`, but in the history."""
         wide = {field.name: pa.int32() if field.type in (pa.int8(), pa.int16()) else field.type for field in schema}
         if collection != "shots_history":
             wide = {"_id": wide.pop(schema.names[0]), **wide}
-        table = find_arrow_all(self._database[collection], query, schema=Schema(wide))
+        table = find_arrow_all(self._database[collection], query, schema=Schema(wide), session=session)
         return table.rename_columns(schema.names).cast(schema)
 
     def _metadata(self, name: str) -> str | None:
@@ -362,9 +366,11 @@ class MongoDBStore(Store):
         try:
             return attempts(action, *args, **kwargs)
         except AutoReconnect as error:
-            raise StoreError(
-                f"{self._location} does not answer. Start the server or correct PARIVISION_MONGODB_URI, then try "
-                "again; without that setting, shots are kept in a DuckDB file."
+            tried = attempts.statistics
+            raise StoreUnreachable(
+                f"{self._location} does not answer (asked {tried['attempt_number']} times in "
+                f"{time.monotonic() - tried['start_time']:.0f} s). Start the server or correct PARIVISION_MONGODB_URI, "
+                "then try again; without that setting, shots are kept in a DuckDB file."
             ) from error
         except PyMongoError as error:
             if isinstance(error, OperationFailure) and error.code in _UNAUTHORIZED:

@@ -1,0 +1,80 @@
+"""A small workspace with something of everything that a backup keeps, made without a build."""
+
+from __future__ import annotations
+
+import functools
+import json
+import shutil
+import sqlite3
+import tempfile
+from contextlib import closing
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+from simulated_shots import features, league
+from test_store import T0, T1, make_raw, make_rejects, make_shots
+
+from parivision.champions import Champion, Champions
+from parivision.models import CANDIDATES, save_model
+from parivision.runs import RunRecord, RunRecords
+from parivision.store.duckdb_store import DuckDBStore
+
+ROOT = Path(__file__).resolve().parents[2]
+NAME = "pre_shot-simulated"
+
+
+def kept_workspace(folder: Path, *, seed: int = 0, model: str = "zone_rate") -> Path:
+    """Fill a folder with `.data`, reports and env.yaml; returns the folder."""
+    return Path(shutil.copytree(_made(seed, model), folder, dirs_exist_ok=True))
+
+
+@functools.cache
+def _made(seed: int, model: str) -> Path:
+    folder = Path(tempfile.mkdtemp(prefix="kept-")) / "workspace"
+    data = folder / ".data"
+    with DuckDBStore(data / "shots.duckdb") as store:
+        store.put_raw(make_raw(5))
+        store.upsert(make_shots(40, seed=seed), T0)
+        store.upsert(make_shots(40, seed=seed + 1), T1)
+        store.quarantine(make_rejects())
+        store.set_watermark("archive", "2016-10-25")
+        store.record_run({"run_id": "r1", "started_at": T0})
+    shutil.copytree(_champion(model), data / "champions")
+    started = datetime(2026, 11, 22, 5, 30, tzinfo=UTC)
+    record = RunRecord(run_id="20261122T053000Z-refresh", started_at=started.isoformat(), outcome="ok")
+    RunRecords(data).save(record)
+    with closing(sqlite3.connect(data / "tuning.sqlite")) as connection:
+        connection.execute("CREATE TABLE trials (number INTEGER, said TEXT)")
+        connection.execute("INSERT INTO trials VALUES (?, 'a trial')", [seed])
+        connection.commit()
+    (data / "build").mkdir()
+    (data / "build" / "drift.json").write_text(json.dumps({"status": "ok", "seed": seed}))
+    (data / "build" / ".drift.json.metadata").write_text("{}")
+    for passing in ("cache/big.csv", "mlflow-downloads/x/model.json", "build.lock", "snapshots/.draft-x/shots.duckdb"):
+        path = data / passing
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("can be had again")
+    reports = folder / "reports"
+    reports.mkdir()
+    (reports / "README.md").write_text("Reports appear here.\n")
+    (reports / "summary.json").write_text(json.dumps({"seed": seed}))
+    (reports / "index.html").write_text("<h1>Reports</h1>")
+    (reports / ".index.html.metadata").write_text("{}")
+    shutil.copyfile(ROOT / "env.yaml", folder / "env.yaml")
+    return folder
+
+
+@functools.cache
+def _champion(model: str) -> Path:
+    data_dir = Path(tempfile.mkdtemp(prefix="kept-"))
+    fitted = CANDIDATES[model]("pre_shot")
+    made = league()["made"].to_numpy(float)[:1000]
+    fitted.fit(features().head(1000), made, np.ones(len(made)))
+    path, digest = save_model(fitted, data_dir / "made")
+    champions = Champions(data_dir)
+    champions.keep(NAME, path, digest)
+    champion = Champion(name=NAME, version=1, sha256=digest, file=path.name, tags={"candidate": model})
+    with champions.changing(NAME):
+        champions.promote(champion, "promoted", "the first one")
+    return champions.folder
