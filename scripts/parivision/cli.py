@@ -11,7 +11,7 @@ from typing import Any, Literal, get_args, get_origin
 import click
 
 from parivision import __version__
-from parivision.commands import alerts, care, keeping, model, schedule
+from parivision.commands import alerts, care, keeping, model, runs, schedule
 from parivision.errors import PariVisionError
 from parivision.parameters import Parameters
 from parivision.secrets import redact
@@ -84,6 +84,7 @@ for command in (
     model.model,
     schedule.schedule,
     schedule.backfill,
+    runs.runs,
     alerts.alerts,
     care.doctor,
     care.status,

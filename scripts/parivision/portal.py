@@ -11,12 +11,18 @@ from parivision.errors import StoreError
 from parivision.files import read_json
 from parivision.reporting.formats import seconds
 from parivision.reporting.portal import write_portal
+from parivision.run_facts import message_of, when
 from parivision.runs import RunRecord, RunRecords
 from parivision.secrets import redact
 from parivision.settings import get_settings
 from parivision.store import Store, open_store
 
 _RUNS_SHOWN = 10
+_NOT_GOOD = {
+    "failed": "The last run failed",
+    "stopped": "The last run was stopped",
+    "died": "The last run ended without a word",
+}
 
 DESCRIPTIONS = {
     "collect_shots": "What the source held, and whether it can be read as it claims",
@@ -156,18 +162,20 @@ def run_page(record: RunRecord, reports_dir: Path) -> str:
 
 
 def last_problem(records: list[RunRecord], reports_dir: Path, built_at: str) -> dict[str, str] | None:
-    """Why the newest run failed, for the top of the page; None where it did not."""
-    ended = [record for record in records if record.outcome != "running"]
-    if not ended or ended[0].outcome not in ("failed", "died"):
+    """Why the newest run did not come to its end, for the top of the page; None where it did."""
+    record = next((record for record in records if record.outcome != "running"), None)
+    if record is None or record.outcome not in _NOT_GOOD:
         return None
-    problem, run_id = ended[0].problem, ended[0].run_id
-    report = problem.report if problem and (reports_dir / problem.report).is_file() else ""
+    problem = record.problem
+    newer = [task.task for task in record.tasks if task.outcome == "ok"]
     return {
-        "message": problem.message if problem else "its process ended without a word",
-        "report": report,
-        "run": run_page(ended[0], reports_dir),
-        "since": built_at,
-        "resume": f"scripts/workspace runs resume {run_id}",
+        "title": _NOT_GOOD[record.outcome],
+        "message": message_of(problem) if problem else "its process ended without a word",
+        "report": problem.report if problem and (reports_dir / problem.report).is_file() else "",
+        "run": run_page(record, reports_dir),
+        "since": when(built_at) if built_at else "",
+        "newer": ", ".join(name.replace("_", " ") for name in newer),
+        "resume": f"scripts/workspace runs resume {record.run_id}",
     }
 
 

@@ -7,7 +7,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from parivision.runs import RunRecord
+from parivision import slots
+from parivision.runs import Problem, RunRecord
 
 MEASURES = {
     "log_loss": "log loss",
@@ -39,7 +40,13 @@ _DRIFT = {
     "recording_changed": "recording changed in",
 }
 _ASKED = {"force": "forced", "only": "only", "start_at": "from", "hold": "left as they were"}
+_HASH_SHOWN = 12  # characters: enough to tell any two apart
+# Where a message goes on with a path of this machine; readers are given the file by other means.
+_ENDS_WITH = ". The notebook as it failed: "
 NOTHING = "–"
+DIED = "its process ended without a word"
+NOT_GOOD = {"failed": "It failed", "stopped": "It was stopped", "died": "It ended without a word"}
+DRIFT_WORDS = {"ok": "None found", "drift": "Found", "insufficient data": "Insufficient data"}
 EVERYTHING = "everything"
 
 
@@ -86,7 +93,8 @@ def facts(record: RunRecord) -> list[Fact]:
     """All that is known of a run, in the order in which it is shown."""
     return [
         *_of_the_run(record),
-        *(_fact("parameters", name, value) for name, value in record.parameters.items()),
+        # The slot is among what is said of the run itself.
+        *(_fact("parameters", name, value) for name, value in record.parameters.items() if name != "slot"),
         *(_fact("data", words, record.data[key]) for key, words in _DATA.items() if key in record.data),
         *(_fact("rows", words, record.rows[key]) for key, words in _ROWS.items() if key in record.rows),
         *_of_the_models(record),
@@ -118,6 +126,19 @@ def differences(a: RunRecord, b: RunRecord) -> list[Difference]:
     return found
 
 
+def when(moment: str) -> str:
+    """A time of a record for readers: "2026-11-22 05:30 UTC"; what is none is shown as it is."""
+    try:
+        return f"{slots.short(moment)[:16]} UTC" if moment else NOTHING
+    except ValueError:
+        return moment
+
+
+def message_of(problem: Problem) -> str:
+    """What went wrong, without the path of a file that is linked or named apart."""
+    return problem.message.partition(_ENDS_WITH)[0]
+
+
 def seconds_text(seconds: float | None) -> str:
     """A time for readers, exact enough to be compared: "6.4 s", "2 min 5 s", "1 h 3 min"."""
     if seconds is None:
@@ -145,16 +166,60 @@ def interval(scores: Mapping[str, Any], measure: str) -> tuple[float, float] | N
     return None if low is None or high is None else (low, high)
 
 
+def in_words(record: RunRecord) -> str:
+    """Who asked for a run, for what, and how long it took, on one line."""
+    about, parts = record.about, []
+    parts.append(f"job {about.job}" if about.job else "by hand")
+    if about.trigger != "manual":
+        parts.append(about.trigger)
+    if about.slot:
+        parts.append(f"for the slot {when(about.slot)}")
+    if about.resumes:
+        parts.append(f"goes on from run {about.resumes}")
+    if record.seconds is not None:
+        parts.append(f"took {seconds_text(record.seconds)}")
+    return " · ".join(parts)
+
+
+def own_parameters(record: RunRecord, usual: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+    """Parameters of a run that are others than `env.yaml` names: name, the run's value, that of `env.yaml`."""
+    return [
+        (name, NOTHING if value == "" else str(value), NOTHING if usual.get(name) in ("", None) else str(usual[name]))
+        for name, value in record.parameters.items()
+        if value != usual.get(name, "")
+    ]
+
+
+def loss_of(record: RunRecord) -> str:
+    """The pre-shot model's log loss."""
+    loss = number((record.metrics.get("pre_shot") or {}).get("log_loss"))
+    return NOTHING if loss is None else f"{loss:.4f}"
+
+
+def shots_of(record: RunRecord) -> str:
+    """How many shots the run was on."""
+    shots = number(record.data.get("shots"))
+    return NOTHING if shots is None else f"{shots:,.0f}"
+
+
+def drift_of(record: RunRecord) -> str:
+    """Whether drift was found, in words."""
+    status = str(record.drift.get("status") or "")
+    return DRIFT_WORDS.get(status, status) or NOTHING
+
+
 def _of_the_run(record: RunRecord) -> Iterator[Fact]:
     about, problem = record.about, record.problem
     yield _fact("run", "outcome", record.outcome)
     yield _fact("run", "trigger", about.trigger)
-    for name in ("job", "slot", "reason", "resumes"):
-        yield _fact("run", name, getattr(about, name))
+    yield _fact("run", "job", about.job)
+    yield Fact("run", "slot", when(about.slot), about.slot)
+    yield _fact("run", "reason", about.reason)
+    yield _fact("run", "goes on from", about.resumes)
     for key, words in _ASKED.items():
         yield _fact("run", words, record.tasks_asked.get(key) or "")
     yield _fact("run", "failed in", problem.task if problem else "")
-    yield _fact("run", "problem", problem.message if problem else "")
+    yield _fact("run", "problem", message_of(problem) if problem else "")
     yield _fact("run", "code version", record.code_version)
     yield _fact("run", "SHA-256 of the code", record.code_sha256)
     yield _fact("run", "seconds", record.seconds, digits=1, unit="s")
@@ -186,18 +251,21 @@ def _of_drift(record: RunRecord) -> Iterator[Fact]:
 
 
 def _of_the_tasks(record: RunRecord) -> Iterator[Fact]:
+    """Of each notebook how long it took, where it came to its end, and what became of it, where not."""
     for task in record.tasks:
-        yield _fact("tasks", f"{task.task}: outcome", task.outcome)
-        if task.seconds is not None:
-            yield _fact("tasks", f"{task.task}: seconds", task.seconds, digits=1, unit="s")
-            yield _fact("tasks", f"{task.task}: memory", task.peak_memory_mib, unit="MiB")
-            yield _fact("tasks", f"{task.task}: attempts", task.attempts)
+        tries = f" ({task.attempts} tries)" if task.attempts > 1 else ""
+        if task.outcome == "ok":
+            yield _fact("notebooks", task.task, task.seconds, digits=1, unit="s", after=tries)
+        else:
+            after = f" after {seconds_text(task.seconds)}" if task.seconds is not None else ""
+            yield Fact("notebooks", task.task, f"{task.outcome}{after}{tries}", task.outcome)
 
 
 def _fact(section: str, name: str, value: Any, *, digits: int | None = None, unit: str = "", after: str = "") -> Fact:
     measured = number(value)
     if measured is None:
-        return Fact(section, name, _words(value), value)
+        text = _words(value)
+        return Fact(section, name, text[:_HASH_SHOWN] if "SHA-256" in name else text, value)
     if digits is None:
         # As many as the number has, so that no parameter is shown rounded.
         digits = 0 if unit or isinstance(measured, int) else _digits_of(measured)
@@ -236,4 +304,3 @@ def _words(value: Any) -> str:
 
 def _mapping(value: Any) -> Mapping[str, Any]:
     return value if isinstance(value, Mapping) else {}
-

@@ -20,7 +20,7 @@ from faults.projects import ROOT
 
 pytestmark = pytest.mark.slow
 
-SMALL = ["--league-shots", "12000", "--tuning", "defaults", "--candidates", "constant,zone_rate,logistic"]
+SMALL = ["--league-shots", "12000"]
 
 
 @pytest.fixture(scope="module")

@@ -45,7 +45,7 @@ def _json(workspace: Workspace, name: str) -> dict[str, Any]:
 
 def _text(workspace: Workspace, name: str) -> str:
     page = (workspace.reports / f"{name}.html").read_text(encoding="utf-8")
-    return " ".join(re.sub(r"<[^>]*>", " ", page.partition("<article")[2]).split())
+    return " ".join(re.sub(r"<[^>]*>", " ", page.partition('id="article"')[2]).split())
 
 
 def _shots(workspace: Workspace) -> pd.DataFrame:

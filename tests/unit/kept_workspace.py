@@ -7,11 +7,14 @@ import json
 import shutil
 import sqlite3
 import tempfile
+from collections.abc import Callable
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from click.testing import CliRunner, Result
 from simulated_shots import features, league
 from test_store import T0, T1, make_raw, make_rejects, make_shots
 
@@ -22,6 +25,7 @@ from parivision.store.duckdb_store import DuckDBStore
 
 ROOT = Path(__file__).resolve().parents[2]
 NAME = "pre_shot-simulated"
+Enter = Callable[[Path], Path]
 
 
 def kept_workspace(folder: Path, *, seed: int = 0, model: str = "zone_rate") -> Path:
@@ -78,3 +82,28 @@ def _champion(model: str) -> Path:
     with champions.changing(NAME):
         champions.promote(champion, "promoted", "the first one")
     return champions.folder
+
+
+def elsewhere(folder: Path) -> Path:
+    """A fresh copy of the project, nothing built."""
+    (folder / "reports").mkdir(parents=True)
+    (folder / "reports" / "README.md").write_text("Reports appear here.\n")
+    shutil.copyfile(Path(__file__).parents[2] / "env.yaml", folder / "env.yaml")
+    return folder
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """Every file of a folder but locks."""
+    files = (path for path in folder.rglob("*") if path.is_file() and path.suffix != ".lock")
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
+
+
+def fill_up(folder: Path, leave: int) -> None:
+    """Leave so many bytes free."""
+    with (folder / "filler").open("wb", buffering=0) as file:
+        while shutil.disk_usage(folder).free > leave:
+            file.write(b"x" * 4096)
+
+
+def run(command: Any, *arguments: object) -> Result:
+    return CliRunner().invoke(command, [str(a) for a in arguments], catch_exceptions=True)

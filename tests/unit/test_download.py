@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from parivision.errors import SourceError
+from parivision.errors import SourceError, SourceUnreachable
 from parivision.sources.download import download, public_url
 
 CONTENT = bytes(range(256)) * 4000
@@ -122,7 +122,7 @@ def test_an_interrupted_download_takes_up_where_it_broke_off(site: Site, tmp_pat
 
 def test_a_later_run_takes_up_an_interrupted_download(site: Site, tmp_path: Path) -> None:
     site.break_after, site.breaks_left = 300_000, 1
-    with pytest.raises(SourceError, match="broke off"):
+    with pytest.raises(SourceUnreachable, match="broke off"):
         get(site, tmp_path, attempts=1)
     assert "shots_2017.csv" not in files(tmp_path)
     assert get(site, tmp_path).path.read_bytes() == CONTENT
@@ -150,8 +150,9 @@ def test_a_busy_server_is_asked_again(site: Site, tmp_path: Path) -> None:
 
 def test_what_is_not_there_is_not_asked_for_again(site: Site, tmp_path: Path) -> None:
     site.statuses = [404, 404]
-    with pytest.raises(SourceError, match="HTTP 404"):
+    with pytest.raises(SourceError, match="HTTP 404") as refused:
         get(site, tmp_path)
+    assert not isinstance(refused.value, SourceUnreachable)
     assert len(site.asked) == 1
 
 
@@ -162,7 +163,7 @@ def test_a_kept_copy_is_used_with_a_note_when_the_server_is_gone(site: Site, tmp
     site.server.server_close()
     again = get(site, tmp_path, attempts=2)
     assert again.path == first.path and "copy kept from earlier" in again.note
-    with pytest.raises(SourceError, match="no connection"):
+    with pytest.raises(SourceUnreachable, match="no connection"):
         download(site.url + "x", tmp_path, attempts=2, backoff_s=0.01)
 
 

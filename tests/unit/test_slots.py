@@ -82,7 +82,7 @@ def test_a_reports_head_names_its_slot(slot: str, said: str) -> None:
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell("# Toy")])
     about = {"simulated": True, "built_at": "2026-11-22T10:41:07+00:00", "slot": slot}
     page, _ = ReportExporter(metadata=about).from_notebook_node(notebook)
-    head = page.partition("<article")[0]
+    head = page.partition('id="article"')[0]
     assert said in head
     assert ("For the slot" in head) is bool(slot)
     label = ReportLabel.of(about)

@@ -106,6 +106,8 @@ def restore(archive: Path, into_store: StoreName | None = None, *, force: bool =
     _check_layout(archive, bundle.read_manifest(archive))
     data_dir = check_movable(settings.data_dir)
     stamp = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
+    while any(data_dir.parent.glob(f"*.before-{stamp}")) or any(root.glob(f"*.before-{stamp}")):
+        stamp += "-2"
     lock.hold(data_dir / "build.lock")
     try:
         reports = check_movable(root / _parameters(root).get("reports_dir", "reports"))
@@ -160,8 +162,8 @@ class _Job:
             try:
                 os.sync()  # what takes its place must be on the disk before it does
                 if staged is not None:
-                    staged.take_place(self.stamp if full else "")
-                    self.aside += [f"collections before.{self.stamp}.* of {where}"] if full else []
+                    aside = staged.take_place(self.stamp if full else "")
+                    self.aside += [f"collections before.{aside}.* of {where}"] if full else []
                 self._put_data()
                 for path, text in texts.items():
                     self._put_file(path, text)

@@ -13,8 +13,8 @@ from parivision.files import write_atomically
 from parivision.reporting.formats import environment, number
 from parivision.reporting.label import ReportLabel
 from parivision.reporting.page import content_policy
+from parivision.run_facts import DRIFT_WORDS
 
-DRIFT_WORDS = {"ok": "None found", "drift": "Found", "insufficient data": "Insufficient data"}
 _REASONS_SHOWN = 3
 
 
@@ -48,8 +48,9 @@ def write_portal(
     downloads : sequence of mapping
         `name`, `description`, `path` (relative to the page).
     problem : mapping, optional
-        Why the last run failed: `message`, `report` and `run` (paths relative to the page, or empty), `since` (when the
-        reports that are shown were made; empty where there are none).
+        Why the last run did not come to its end: `title`, `message`, `report` and `run` (paths relative to the page, or
+        empty), `since` (when the figures that are shown were made; empty where there are none), `newer` (the notebooks
+        whose reports are newer than that) and `resume` (a command).
     """
     return write_atomically(path, render_portal(summary, reports, services, runs, downloads, problem))
 
@@ -139,7 +140,7 @@ def _entry(values: Mapping[str, Any], texts: Sequence[str], *, link: str = "path
 
 
 def _problem(problem: Mapping[str, Any]) -> dict[str, str]:
-    texts = {key: str(problem.get(key) or "") for key in ("message", "since", "resume")}
+    texts = {key: str(problem.get(key) or "") for key in ("title", "message", "since", "newer", "resume")}
     return {**texts, **{key: _file(str(problem.get(key) or "")) for key in ("report", "run")}}
 
 

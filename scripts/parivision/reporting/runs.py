@@ -3,26 +3,39 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from functools import cache
 from itertools import groupby
 from typing import Any
 
 from markupsafe import Markup
 
-from parivision import slots
 from parivision.reporting import dag
+from parivision.reporting.formats import TEMPLATES, environment
 from parivision.reporting.label import ReportLabel
 from parivision.reporting.page import content_policy
-from parivision.reporting.formats import TEMPLATES, environment
-from parivision.reporting.portal import DRIFT_WORDS
-from parivision.run_facts import KINDS, MEASURES, NOTHING, differences, facts, number, seconds_text
+from parivision.run_facts import (
+    DIED,
+    KINDS,
+    MEASURES,
+    NOT_GOOD,
+    NOTHING,
+    differences,
+    drift_of,
+    facts,
+    in_words,
+    loss_of,
+    message_of,
+    own_parameters,
+    seconds_text,
+    shots_of,
+    when,
+)
 from parivision.runs import Problem, RunRecord, TaskRecord
 
+_environment = cache(environment)  # many pages are written at once
 _SCRIPT = (TEMPLATES / "compare.js").read_text(encoding="utf-8")
 _LONGEST_BAR_REM = 8
 _ROWS_SHOWN, _RUNS_COMPARED = 1000, 100
-# Where a message goes on with a path of this machine; a page links the file instead.
-_ENDS_WITH = ". The notebook as it failed: "
 _LOOKS = {
     "ok": ("✓", "good"),
     "failed": ("✗", "bad"),
@@ -35,20 +48,6 @@ _LOOKS = {
     "not reached": ("○", "quiet"),
 }
 LOOKS = {outcome: {"sign": sign, "style": style} for outcome, (sign, style) in _LOOKS.items()}
-_TITLES = {"failed": "It failed", "stopped": "It was stopped", "died": "It ended without a word"}
-
-
-@dataclass(frozen=True)
-class Kept:
-    """What is kept of a run beside its page.
-
-    Attributes
-    ----------
-    reports : frozenset of str
-        Names of the reports, such as "clean_shots.html" or "failed/clean_shots.html", relative to the page.
-    """
-
-    reports: frozenset[str] = field(default_factory=frozenset)
 
 
 def history(records: Sequence[RunRecord], kept: frozenset[str]) -> str:
@@ -75,7 +74,11 @@ def history(records: Sequence[RunRecord], kept: frozenset[str]) -> str:
 
 
 def run(
-    record: RunRecord, previous: RunRecord | None, usual: Mapping[str, Any], kept: Kept, linked: frozenset[str]
+    record: RunRecord,
+    previous: RunRecord | None,
+    usual: Mapping[str, Any],
+    reports: frozenset[str],
+    linked: frozenset[str],
 ) -> str:
     """The page of one run.
 
@@ -85,8 +88,8 @@ def run(
         The good run to hold it against.
     usual : mapping
         The parameters of `env.yaml`.
-    kept : Kept
-        What lies in the page's folder.
+    reports : frozenset of str
+        The reports that are kept beside the page, such as "clean_shots.html" or "failed/clean_shots.html".
     linked : frozenset of str
         Ids of the runs that have a page.
     """
@@ -101,9 +104,9 @@ def run(
         label=ReportLabel.of(label),
         record=record,
         about=in_words(record),
-        problem=_problem(record, kept),
+        problem=_problem(record, reports),
         resume=resume_command(record),
-        tasks=[_task(task, kept) for task in record.tasks],
+        tasks=[_task(task, reports) for task in record.tasks],
         dag=dag.draw(record.tasks),
         box=(dag.WIDTH, dag.HEIGHT),
         rows=[fact for fact in known if fact.section == "rows"],
@@ -137,32 +140,9 @@ def comparison(records: Sequence[RunRecord], kept: frozenset[str]) -> str:
     )
 
 
-def when(moment: str) -> str:
-    """A time of a record for readers: "2026-11-22 05:30 UTC"; what is none is shown as it is."""
-    try:
-        return slots.short(moment)[:16] + " UTC" if moment else NOTHING
-    except ValueError:
-        return moment
-
-
 def name_of(record: RunRecord) -> str:
     """A run for a list to choose from."""
     return f"{when(record.started_at)}, {record.about.job or 'by hand'}, {record.outcome}"
-
-
-def in_words(record: RunRecord) -> str:
-    """Who asked for a run, for what, and how long it took, on one line."""
-    about, parts = record.about, []
-    parts.append(f"job {about.job}" if about.job else "by hand")
-    if about.trigger != "manual":
-        parts.append(about.trigger)
-    if about.slot:
-        parts.append(f"for the slot {when(about.slot)}")
-    if about.resumes:
-        parts.append(f"goes on from run {about.resumes}")
-    if record.seconds is not None:
-        parts.append(f"took {seconds_text(record.seconds)}")
-    return " · ".join(parts)
 
 
 def why(record: RunRecord) -> str:
@@ -171,23 +151,9 @@ def why(record: RunRecord) -> str:
     return ", ".join(filter(None, [record.about.job, trigger])) or record.about.trigger
 
 
-def message_of(problem: Problem) -> str:
-    """What went wrong, on one line, without the path of a file that is linked or named apart."""
-    return problem.message.partition(_ENDS_WITH)[0]
-
-
 def resume_command(record: RunRecord) -> str:
     """What to type to go on with a run; empty where there is nothing to go on with."""
-    return f"scripts/workspace runs resume {record.run_id}" if record.outcome in _TITLES else ""
-
-
-def own_parameters(record: RunRecord, usual: Mapping[str, Any]) -> list[tuple[str, str, str]]:
-    """Parameters of a run that are others than `env.yaml` names: name, the run's value, that of `env.yaml`."""
-    return [
-        (name, NOTHING if value == "" else str(value), NOTHING if usual.get(name) in ("", None) else str(usual[name]))
-        for name, value in record.parameters.items()
-        if value != usual.get(name, "")
-    ]
+    return f"scripts/workspace runs resume {record.run_id}" if record.outcome in NOT_GOOD else ""
 
 
 def decisions(record: RunRecord) -> list[str]:
@@ -209,26 +175,9 @@ def decisions(record: RunRecord) -> list[str]:
     return lines
 
 
-def loss_of(record: RunRecord) -> str:
-    """The pre-shot model's log loss."""
-    loss = number((record.metrics.get("pre_shot") or {}).get("log_loss"))
-    return NOTHING if loss is None else f"{loss:.4f}"
-
-
-def shots_of(record: RunRecord) -> str:
-    """How many shots the run was on."""
-    shots = number(record.data.get("shots"))
-    return NOTHING if shots is None else f"{shots:,.0f}"
-
-
-def drift_of(record: RunRecord) -> str:
-    """Whether drift was found, in words."""
-    status = str(record.drift.get("status") or "")
-    return DRIFT_WORDS.get(status, status) or NOTHING
-
-
 def _row(record: RunRecord, longest: float, kept: frozenset[str]) -> dict[str, Any]:
     problem, seconds = record.problem, record.seconds
+    said = message_of(problem) if problem else DIED if record.outcome == "died" else ""
     return {
         "id": record.run_id,
         "page": f"{record.run_id}/run.html" if record.run_id in kept else "",
@@ -242,26 +191,29 @@ def _row(record: RunRecord, longest: float, kept: frozenset[str]) -> dict[str, A
         "loss": loss_of(record),
         "drift": drift_of(record),
         "failed": problem.task if problem else "",
-        "problem": message_of(problem).removeprefix(problem.task).lstrip(":, ") if problem else "",
+        "problem": said.removeprefix(problem.task).lstrip(":, ") if problem else said,
     }
 
 
-def _problem(record: RunRecord, kept: Kept) -> dict[str, Any] | None:
+def _problem(record: RunRecord, reports: frozenset[str]) -> dict[str, Any] | None:
     problem = record.problem
+    if problem is None and record.outcome == "died":
+        problem = Problem(message=f"{DIED}; the machine's log may say why")
     if problem is None:
         return None
     cell = f", cell [{problem.cell}]" if problem.cell is not None else ""
     where = f" in {problem.task}{cell}" if problem.task else ""
     return {
-        "title": f"{_TITLES.get(record.outcome, 'It met a problem')}{where}",
+        "title": f"{NOT_GOOD.get(record.outcome, 'It met a problem')}{where}",
         "message": message_of(problem),
-        "report": problem.report if problem.report in kept.reports else "",
+        "report": problem.report if problem.report in reports else "",
         "lines": problem.last_lines,
     }
 
 
-def _task(task: TaskRecord, kept: Kept) -> dict[str, Any]:
+def _task(task: TaskRecord, reports: frozenset[str]) -> dict[str, Any]:
     page, failed = f"{task.task}.html", f"failed/{task.task}.html"
+    of = "of this run" if task.outcome == "ok" else "as it was before"
     return {
         "name": task.task,
         "title": task.task.replace("_", " ").capitalize(),
@@ -269,10 +221,10 @@ def _task(task: TaskRecord, kept: Kept) -> dict[str, Any]:
         "seconds": seconds_text(task.seconds) if task.seconds is not None else "",
         "memory": NOTHING if task.peak_memory_mib is None else f"{task.peak_memory_mib:,.0f} MiB",
         "attempts": task.attempts if task.ran else NOTHING,
-        "report": page if page in kept.reports else "",
-        # Of a notebook that did not come to its end, the report is that of an earlier run.
-        "report_of": "of this run" if task.outcome == "ok" else "as an earlier run left it",
-        "failed_report": failed if failed in kept.reports else "",
+        # Of a notebook that did not come to its end, the whole report is that of an earlier run.
+        "report": failed if failed in reports else page if page in reports else "",
+        "report_of": "as it failed" if failed in reports else of,
+        "earlier": page if failed in reports and page in reports else "",
     }
 
 
@@ -315,5 +267,6 @@ def _plain(values: Mapping[str, str]) -> list[dict[str, Any]]:
 
 
 def _render(template: str, **values: Any) -> str:
-    filled = {"policy": Markup(content_policy(())), "up": "", "label": None, "looks": LOOKS, **values}  # noqa: S704 -- ours
-    return environment().get_template(template).render(**filled)
+    no_scripts = Markup(content_policy(()))  # noqa: S704 -- a constant of ours
+    filled = {"policy": no_scripts, "up": "", "label": None, "looks": LOOKS, **values}
+    return _environment().get_template(template).render(**filled)

@@ -229,15 +229,22 @@ class Staged:
         shots = self._attempt(store._find, f"{_STAGED}shots", SHOT_SCHEMA, {})
         _compare(store.location, Dumped(rows, _content_hash(shots)), expected)
 
-    def take_place(self, aside: str) -> None:
+    def take_place(self, aside: str) -> str:
         """Put them in the place of what is there, and shut the store until `finish`.
 
         Parameters
         ----------
         aside : str
             What is there is renamed to `before.<aside>.<name>`; where this is empty, so is it, and it is dropped.
+
+        Returns
+        -------
+        str
+            `aside`, or another name where there is one such already.
         """
         held = set(self._attempt(self._database.list_collection_names))
+        while any(name.startswith(f"before.{aside}.") for name in held):
+            aside += "-2"
         if aside and "metadata" in held:
             kept = self._database[f"before.{aside}.metadata"]
             for document in self._attempt(lambda: list(self._database["metadata"].find())):
@@ -247,6 +254,7 @@ class Staged:
             if aside and name in held:
                 self._attempt(self._database[name].rename, f"before.{aside}.{name}")
             self._attempt(self._database[_STAGED + name].rename, name, dropTarget=True)
+        return aside
 
     def finish(self) -> None:
         """Open the store again."""
