@@ -6,6 +6,7 @@ is written when the run begins and again whenever a notebook ends, so that a run
 
 from __future__ import annotations
 
+import re
 import statistics
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -24,6 +25,9 @@ Trigger = Literal["manual", "scheduled", "catch-up", "backfill", "policy", "resu
 Outcome = Literal["running", "ok", "failed", "stopped", "died"]
 TaskOutcome = Literal["waiting", "running", "ok", "failed", "stopped", "up to date", "held", "not reached"]
 FaultKind = Literal["error", "unreachable", "timeout", "kernel died", "stopped", "disk full", "set-up"]
+
+
+RUN_ID = re.compile(r"[0-9]{8}T[0-9]{6}Z-[A-Za-z0-9_-]+")
 
 
 class _Strict(BaseModel):
@@ -123,7 +127,7 @@ class RunRecord(_Strict):
         Whether the store holds this record as well.
     """
 
-    run_id: str = Field(pattern=r"^[0-9]{8}T[0-9]{6}Z-[A-Za-z0-9_-]+$")
+    run_id: str = Field(pattern=f"^{RUN_ID.pattern}$")
     about: About = About()
     outcome: Outcome = "running"
     started_at: str
@@ -230,7 +234,8 @@ class RunRecords:
         if name in ("last", "last-ok"):
             found = self.newest(1, outcome="ok" if name == "last-ok" else None)
             if not found:
-                raise PariVisionError(f"no run is recorded in {self.folder} yet: run `parivision build`")
+                what = "no run on record ended well" if self.ids() and name == "last-ok" else "no run is recorded"
+                raise PariVisionError(f"{what} in {self.folder} yet: run `parivision build`")
             return found[0]
         matches = [run_id for run_id in self.ids() if run_id == name] or [i for i in self.ids() if i.startswith(name)]
         if len(matches) != 1:

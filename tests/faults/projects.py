@@ -19,7 +19,7 @@ import psutil
 
 ROOT = Path(__file__).resolve().parents[2]
 BIN = Path(sys.executable).parent
-TOOK_PART = ("pipeline.yaml", "env.yaml", "README.md", "notebooks", "dashboards", "scripts")
+TOOK_PART = ("pipeline.yaml", "env.yaml", "schedule.yaml", "README.md", "notebooks", "dashboards", "scripts")
 _LEAVE = shutil.ignore_patterns("__pycache__", ".*")
 
 

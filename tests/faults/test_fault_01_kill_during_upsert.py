@@ -85,8 +85,8 @@ def drill(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 
 
 def test_killed_between_any_two_words_with_the_store(drill: Drill) -> None:
-    chosen = random.Random(1).sample(range(drill.words // 3, drill.words), 1)
-    assert "a part" in _at_words(drill, [*chosen, drill.words])
+    # In the midst of the corrections, with old values in the history and new ones not yet in their place; and last.
+    assert _at_words(drill, [int(0.62 * drill.words), drill.words]) == {"a part", "all"}
 
 
 @pytest.mark.slow

@@ -9,6 +9,7 @@ import pytest
 from faults.readings import FORMATS, Reader, in_a_build, in_a_process, sound_lines, write_lines
 
 PLACE = {"archive": "LOC_X", "shot_locations": "X Location"}
+NOTHING = ("shots_raw", "shots", "shots_history", "rejects", "runs")
 SLOW = pytest.param(in_a_build, marks=pytest.mark.slow)
 
 
@@ -33,7 +34,7 @@ def test_a_missing_column_is_named_and_nothing_is_stored(source: str, read: Read
     assert found.code == 1
     assert f"missing.csv: the header lacks '{PLACE[source]}': rename or add the column" in found.said
     assert "\n" not in found.said
-    assert not (found.place.folder / "shots.duckdb").exists()
+    assert found.stored()[0] | {"runs": 0} == dict.fromkeys(NOTHING, 0)
 
 
 @pytest.mark.parametrize("source", FORMATS)
@@ -46,7 +47,7 @@ def test_a_renamed_column_is_named_with_its_likely_new_name(source: str, read: R
     assert found.code == 1
     named = f"renamed.csv: the header lacks '{PLACE[source]}' (is it '{PLACE[source]} in feet'?)"
     assert named in found.said
-    assert not (found.place.folder / "shots.duckdb").exists()
+    assert found.stored()[0] | {"runs": 0} == dict.fromkeys(NOTHING, 0)
 
 
 @pytest.mark.parametrize("source", FORMATS)

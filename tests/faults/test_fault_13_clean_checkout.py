@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 from faults.projects import ROOT
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
 
 SMALL = ["--league-shots", "12000"]
 
@@ -58,7 +58,7 @@ def _said_in_the_readme(checkout: Path) -> list[list[str]]:
 
 def _run(command: list[str], checkout: Path, variables: dict[str, str]) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        command, cwd=checkout, env=variables, capture_output=True, text=True, timeout=550, check=False
+        command, cwd=checkout, env=variables, capture_output=True, text=True, timeout=1100, check=False
     )
 
 

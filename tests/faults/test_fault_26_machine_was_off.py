@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from faults.projects import Workspace
-from faults.scheduling import a_record, a_schedule, parivision, put_schedule, records, lately
+from faults.scheduling import a_record, a_schedule, lately, parivision, put_schedule, records
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -59,7 +59,7 @@ def test_a_run_of_some_notebooks_or_of_another_job_does_no_slot() -> None:
     assert due.run == THREE[:1]
 
 
-@settings(deadline=None, max_examples=600)
+@settings(deadline=None, max_examples=60)
 @given(
     policy=st.sampled_from(["none", "last", "all"]),
     looks=st.lists(st.tuples(st.integers(1, 4000), st.booleans()), min_size=1, max_size=25),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 import yaml
 from faults.projects import Workspace, last_line, notebooks_run
 
+from parivision.errors import SnapshotError
 from parivision.published.snapshots import Meta, Snapshots, folders
 from parivision.runs import RunRecords
 from parivision.store.duckdb_store import DuckDBStore
@@ -42,14 +44,14 @@ def older(built: Workspace, tmp_path_factory: pytest.TempPathFactory) -> Workspa
     env = workspace.folder / "env.yaml"
     lines = env.read_text(encoding="utf-8").splitlines(keepends=True)
     env.write_text("".join(line for line in lines if line.split(":")[0] not in ADDED), encoding="utf-8")
-    for name in ("runs", "alerts", "schedule", "backups"):
+    for name in ("runs", "alerts", "schedule", "trained", "backups"):
         shutil.rmtree(workspace.data / name, ignore_errors=True)
     (workspace.data / "runs").mkdir()
     for record in (OLD_RECORD, NEW_RECORD):
         (workspace.data / "runs" / f"{record['run_id']}.json").write_text(json.dumps(record))
-    (snapshot,) = folders(workspace.data / "snapshots")
-    meta = json.loads((snapshot / "meta.json").read_text())
-    (snapshot / "meta.json").write_text(json.dumps({**meta, "layout": "1"}))
+    for snapshot in folders(workspace.data / "snapshots"):
+        meta = json.loads((snapshot / "meta.json").read_text())
+        (snapshot / "meta.json").write_text(json.dumps({**meta, "layout": "1"}))
     # Ploomber's notes of a version whose notebooks depended on other modules, and on fewer parameters.
     for notes in (workspace.data / "build", workspace.reports):
         for path in notes.glob(".*.metadata"):
@@ -80,8 +82,11 @@ def test_an_older_folder_is_looked_at_without_a_fault(copy: Workspace) -> None:
         code, said, errors = parivision(copy, *command)
         assert (code, errors) == (0, ""), errors
         assert said
-    _, said, _ = parivision(copy, "doctor")
-    assert "layout 1" in said, "why the dashboard has nothing to show"
+    why = "was published by another version of PariVision (layout 1, this one reads 2)"
+    _, said, _ = parivision(copy, "doctor", "--json")
+    assert why in said
+    with pytest.raises(SnapshotError, match=re.escape(why)):
+        Snapshots(copy.data).open()
 
 
 def test_records_with_more_and_with_less_are_read(copy: Workspace) -> None:

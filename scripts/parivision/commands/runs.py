@@ -7,25 +7,24 @@ import json
 import shutil
 import sys
 import time
-from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any, get_args
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
-from parivision.errors import ParameterError, PariVisionError
-from parivision.runs import Outcome, RunRecord, RunRecords, TaskRecord
+from parivision.errors import ParameterError
 
-if TYPE_CHECKING:
-    from parivision.run_facts import Fact
+if TYPE_CHECKING:  # pandas, by way of files: not for those who only ask for help
+    from parivision.run_facts import Difference, Fact
+    from parivision.runs import RunRecord, RunRecords, TaskRecord
 
 _AS_JSON = click.option("--json", "as_json", is_flag=True, help="for programs")
 _RUN = click.argument("run")
-_LEFT = ("failed", "stopped", "running", "waiting", "not reached")  # what a resumed run still has to do
+_OUTCOMES = ("running", "ok", "failed", "stopped", "died")
 _BY_HAND = "manual"
 # Columns that a narrow terminal does without, the first to go first.
 _DISPENSABLE = ("drift", "slot (UTC)", "log loss", "shots", "took", "trigger")
-
-
 _STYLES = {"ok": "green", "failed": "red", "died": "red", "stopped": "yellow", "running": "cyan"}
 
 
@@ -40,17 +39,17 @@ def runs() -> None:
 @runs.command("list")
 @click.option("--limit", default=20, show_default=True, type=click.IntRange(1), help="how many, the newest")
 @click.option("--job", help=f"only runs of this job of the schedule; {_BY_HAND} for those by hand")
-@click.option("--outcome", type=click.Choice(get_args(Outcome)), help="only runs that ended so")
+@click.option("--outcome", type=click.Choice(_OUTCOMES), help="only runs that ended so")
 @_AS_JSON
 def list_(limit: int, job: str | None, outcome: str | None, as_json: bool) -> None:
     """The newest runs: when, why, how they ended, and what they found."""
     from parivision.run_facts import drift_of, loss_of, message_of, seconds_text, shots_of, when
 
-    records = _records()
+    records = _place().records
     wanted = "" if job == _BY_HAND else job
     found = records.newest(limit, job=wanted, outcome=outcome)
     if as_json:
-        _print_json([record.model_dump(mode="json") for record in found])
+        _print_json([_whole(record) for record in found])
         return
     if not found:
         there_are = "no run is on record yet: run `parivision build`"
@@ -80,20 +79,22 @@ def show(run: str, as_json: bool) -> None:
     """Everything that is known of one run."""
     from parivision.run_facts import facts, in_words, when
 
-    record = _records().get(run)
+    place = _place()
+    record = place.records.get(run)
+    own = _own_parameters(record, place)
     if as_json:
-        _print_json(record.model_dump(mode="json"))
+        changed = {name: record.parameters[name] for name, _, _ in own}
+        _print_json({**_whole(record), "parameters_other_than_env_yaml": changed})
         return
     _print(f"run {record.run_id}: {record.outcome}")
     _print(f"  started {when(record.started_at)}, {in_words(record)}")
     if record.about.reason:
         _print(f"  why: {record.about.reason}")
-    _print_problem(record)
+    _print_problem(record, place)
     if record.tasks:
         _print("notebooks")
         _print_table([_task_row(task) for task in record.tasks], right=("took", "memory", "tries"), indent=2)
     known = facts(record)
-    own = _own_parameters(record)
     _print_facts("parameters other than in env.yaml", [(n, f"{value} (env.yaml: {usual})") for n, value, usual in own])
     for section in ("rows", "models", "drift", "data"):
         _print_facts(section, [(fact.name, fact.text) for fact in known if fact.section == section])
@@ -104,17 +105,19 @@ def show(run: str, as_json: bool) -> None:
 @runs.command()
 @click.argument("first", metavar="A")
 @click.argument("second", metavar="B")
+@click.option("--all", "everything", is_flag=True, help="also what is equal")
 @_AS_JSON
-def compare(first: str, second: str, as_json: bool) -> None:
+def compare(first: str, second: str, everything: bool, as_json: bool) -> None:
     """What differs between the runs A and B, and by how much: what B has more than A."""
     from parivision.run_facts import NOTHING, differences
 
-    records = _records()
+    records = _place().records
     a, b = records.get(first), records.get(second)
-    found = differences(a, b)
+    found = _side_by_side(a, b) if everything else differences(a, b)
     if as_json:
         listed = [
             {"section": d.section, "name": d.name, "a": _value(d.a), "b": _value(d.b), "change": d.change or None}
+            | {"difference": _difference(d)}
             for d in found
         ]
         _print_json({"a": a.run_id, "b": b.run_id, "differences": listed})
@@ -140,12 +143,15 @@ def compare(first: str, second: str, as_json: bool) -> None:
 def resume(run: str | None) -> None:
     """Go on with a run that failed, was stopped or died: what had finished is used, not run again.
 
-    Without RUN, the last run is taken up.
+    Without RUN, the last one that did not end well, unless a later run has made that good.
     """
     from parivision.operations import build as operation
+    from parivision.operations import resuming
     from parivision.runs import About
 
-    record = _to_resume(_records(), run)
+    place = _place()
+    record = place.records.get(run) if run is not None else resuming.last_open(place.records)
+    resuming.check(record)
     about = About(
         trigger="resumed",
         job=record.about.job,
@@ -153,71 +159,69 @@ def resume(run: str | None) -> None:
         reason=record.about.reason,
         resumes=record.run_id,
     )
+    parameters = resuming.parameters_of(record, place.root, place.data_dir)
+    asked = resuming.still_there(resuming.asked_of(record), place.root)
     started = time.monotonic()
     click.echo(f"going on from run {record.run_id}", err=True)
-    summary = operation.build(record.parameters, about=about, **asked_of(record))
+    summary = operation.build(parameters, about=about, **asked)
     click.echo(operation.say(summary))
     ran = f"{summary['ran']} of the notebooks ran" if summary["ran"] else "nothing to do: every report is up to date"
     click.echo(f"Time      {time.monotonic() - started:.0f} s; {ran}")
 
 
-def asked_of(record: RunRecord) -> dict[str, Any]:
-    """Which notebooks a run that takes up this one is to run, as `operations.build.build` takes it.
+def _side_by_side(a: RunRecord, b: RunRecord) -> list[Difference]:
+    """Everything that is known of either run, equal or not."""
+    from parivision.run_facts import Difference, differences, facts
 
-    Of a run that was to run certain notebooks, those that did not come to their end; of one that was to run all of
-    them by force, no force: those that follow from what it made anew are out of date by themselves.
-    """
-    asked = record.tasks_asked
-    hold = tuple(asked.get("hold") or ())
-    chosen = bool(asked.get("only") or asked.get("start_at"))
-    if chosen and record.tasks:
-        # The plan marks what was not asked for as held, so what is left was asked for.
-        return {"only": tuple(task.task for task in record.tasks if task.outcome in _LEFT), "hold": hold}
-    if not record.tasks:  # it ended before its first notebook
-        only, start_at = tuple(asked.get("only") or ()), str(asked.get("start_at") or "")
-        return {"force": bool(asked.get("force")), "only": only, "start_at": start_at, "hold": hold}
-    return {"hold": hold}
+    changes = {(d.section, d.name): d.change for d in differences(a, b)}
+    first, second = ({(f.section, f.name): f for f in facts(record)} for record in (a, b))
+    sections = list(dict.fromkeys(section for section, _ in (*first, *second)))
+    names = sorted(dict.fromkeys((*first, *second)), key=lambda name: sections.index(name[0]))
+    return [Difference(*name, first.get(name), second.get(name), changes.get(name, "")) for name in names]
 
 
-def _to_resume(records: RunRecords, run: str | None) -> RunRecord:
-    """The run that was named, or the last that ended; PariVisionError where there is nothing to go on with."""
-    if run is not None:
-        record = records.get(run)
-        if record.outcome == "running":
-            raise PariVisionError(
-                f"run {record.run_id} is still running, as process {record.pid}; wait for it or stop it"
-            )
-        if record.outcome == "ok":
-            raise PariVisionError(f"run {record.run_id} ended well: there is nothing to go on with")
-        return record
-    ended = [record for record in records.newest(50) if record.outcome != "running"]
-    if not ended:
-        raise PariVisionError("no run that ended is on record: run `parivision build`")
-    if ended[0].outcome != "ok":
-        return ended[0]
-    broken = next((record.run_id for record in ended if record.outcome != "ok"), None)
-    hint = f"; to take up {broken} nevertheless, name it" if broken else ""
-    raise PariVisionError(f"the last run, {ended[0].run_id}, ended well: there is nothing to go on with{hint}")
+def _difference(found: Difference) -> float | None:
+    """The change as a number, for programs; None unless both are numbers in one unit."""
+    a, b = found.a, found.b
+    if a is None or b is None or a.scaled is None or b.scaled is None or a.unit != b.unit:
+        return None
+    return float(b.value - a.value)
 
 
-def _records() -> RunRecords:
-    from parivision.settings import get_settings
+class _Place(NamedTuple):
+    """Where this workspace and its data lie, and what its env.yaml holds; nothing where that cannot be read."""
 
-    return RunRecords(get_settings().data_dir)
+    root: Path
+    data_dir: Path
+    parameters: dict[str, Any]
+    records: RunRecords
 
 
-def _own_parameters(record: RunRecord) -> list[tuple[str, str, str]]:
+def _place() -> _Place:
     from parivision.operations.inputs import parameters_of_workspace
+    from parivision.runs import RunRecords
+    from parivision.settings import get_settings, workspace_root
+
+    root, data_dir, parameters = workspace_root(), get_settings().data_dir, {}
+    try:
+        parameters = parameters_of_workspace(root)
+    except ParameterError as error:  # runs are shown nevertheless
+        click.echo(f"parivision: {error}", err=True)
+    if data_dir == root / ".data":  # as a build does it: the setting, where one was made, comes first
+        data_dir = root / str(parameters.get("data_dir", ".data"))
+    return _Place(root, data_dir, parameters, RunRecords(data_dir))
+
+
+def _whole(record: RunRecord) -> dict[str, Any]:
+    return {**record.model_dump(mode="json"), "seconds": record.seconds}
+
+
+def _own_parameters(record: RunRecord, place: _Place) -> list[tuple[str, str, str]]:
     from parivision.parameters import Parameters
     from parivision.run_facts import own_parameters
-    from parivision.settings import workspace_root
 
-    usual = {name: field.default for name, field in Parameters.model_fields.items()}
-    try:
-        usual |= parameters_of_workspace(workspace_root())
-    except ParameterError as error:  # a run is shown nevertheless
-        click.echo(f"parivision: {error}", err=True)
-    return own_parameters(record, usual)
+    usual: Mapping[str, Any] = {name: field.default for name, field in Parameters.model_fields.items()}
+    return own_parameters(record, {**usual, **place.parameters})
 
 
 def _task_row(task: TaskRecord) -> dict[str, str]:
@@ -233,7 +237,7 @@ def _task_row(task: TaskRecord) -> dict[str, str]:
     }
 
 
-def _print_problem(record: RunRecord) -> None:
+def _print_problem(record: RunRecord, place: _Place) -> None:
     from parivision.run_facts import NOT_GOOD, message_of
 
     problem = record.problem
@@ -241,7 +245,10 @@ def _print_problem(record: RunRecord) -> None:
         return
     _print(f"  problem: {message_of(problem) if problem else NOT_GOOD[record.outcome]}")
     if problem and problem.report:
-        _print(f"  notebook as it failed: {record.parameters.get('reports_dir', 'reports')}/{problem.report}")
+        reports = place.root / record.parameters.get("reports_dir", "reports")
+        # A later run may have failed in the same notebook since: the archive holds this one's.
+        kept = reports / "runs" / record.run_id / problem.report
+        _print(f"  notebook as it failed: {kept if kept.exists() else reports / problem.report}")
     for line in problem.last_lines if problem else []:
         _print(f"    | {line}")
     _print(f"  to go on from there: scripts/workspace runs resume {record.run_id}")
@@ -267,8 +274,9 @@ def _print(line: str) -> None:
 
 def _clean(text: str) -> str:
     from parivision.operations.channels import clean
+    from parivision.secrets import redact
 
-    return clean(text).replace("\n", " ")
+    return clean(redact(text)).replace("\n", " ")
 
 
 def _print_table(rows: Iterable[dict[str, str]], right: Sequence[str] = (), indent: int = 0) -> None:
@@ -313,4 +321,7 @@ def _fitting(rows: Sequence[dict[str, str]], width: int) -> list[str]:
 
 
 def _print_json(content: Any) -> None:
+    from parivision.secrets import redact_values
+
+    content = redact_values(content)
     click.echo(json.dumps(content, indent=2, ensure_ascii=False, default=str))

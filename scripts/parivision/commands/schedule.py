@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+import psutil
 
 from parivision.errors import PariVisionError
 
@@ -241,7 +242,9 @@ def _only_in_this_shell(root: Path) -> list[str]:
     except (OSError, UnicodeDecodeError) as error:
         raise PariVisionError(f"{path} cannot be read ({type(error).__name__}); correct it") from error
     known = {line.partition("=")[0].strip().removeprefix("export ").strip() for line in kept.splitlines()}
-    theirs = [name for name in os.environ if name.startswith(("PARIVISION_", "MLFLOW_")) and os.environ[name]]
+    # As this process was given it: what the package sets for its libraries, it sets under cron too.
+    given = psutil.Process().environ()
+    theirs = [name for name, value in given.items() if name.startswith(("PARIVISION_", "MLFLOW_")) and value]
     return sorted(name for name in theirs if name not in {*known, *CARRIED, "PARIVISION_HOME"})
 
 

@@ -11,7 +11,7 @@ from tornado import web
 
 from parivision.dashboard.reports import report_file
 
-ROUTE = r"/reports/([a-z_]{1,40})\.html"
+ROUTE = r"/reports/((?:[A-Za-z0-9_-]{1,80}/){0,3}[a-z_]{1,40})\.html"
 # Each page also names its scripts by their hashes in a policy of its own, and the stricter one counts.
 POLICY = (
     "sandbox allow-scripts allow-popups; default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; "

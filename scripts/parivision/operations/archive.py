@@ -7,7 +7,6 @@ read-only, and later runs put new files in place of the live reports rather than
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import sys
 import tempfile
@@ -20,13 +19,12 @@ from parivision.files import write_atomically
 from parivision.operations.inputs import parameters_of_workspace
 from parivision.parameters import Parameters
 from parivision.reporting import runs as pages
-from parivision.runs import RunRecord, RunRecords
+from parivision.runs import RUN_ID, RunRecord, RunRecords
 from parivision.secrets import redact
 from parivision.settings import get_settings, workspace_root
 
 _READ_ONLY = 0o444
 _UNFINISHED = ".making-"
-_RUN_ID = re.compile(r"[0-9]{8}T[0-9]{6}Z-[A-Za-z0-9_-]+")
 _PAGES = ("run.html", "index.html")  # reports lead to the index beside them: for archived ones, their run's page
 
 
@@ -159,7 +157,7 @@ def _kept(known: Sequence[RunRecord], folder: Path) -> set[str]:
 def _archived(folder: Path) -> list[str]:
     """The runs that have a folder, newest first."""
     found = (path.name for path in folder.iterdir() if path.is_dir() and not path.is_symlink())
-    return sorted((name for name in found if _RUN_ID.fullmatch(name)), reverse=True)
+    return sorted((name for name in found if RUN_ID.fullmatch(name)), reverse=True)
 
 
 def _remove_old(known: Sequence[RunRecord], folder: Path) -> None:

@@ -175,6 +175,8 @@ class Snapshots:
         if not snapshot_id:
             known = self.list()
             if not known:
+                for path in folders(self.folder):
+                    Meta.read(path)  # which says why it can't be opened, such as the layout of an older version
                 raise SnapshotError(
                     "nothing has been published here yet. Run `parivision build`, with --force if it has nothing to do."
                 )

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from parivision.runs import TaskRecord
 
-WIDTH, HEIGHT = 132, 48  # of a task's box, in pixels
-_GAP, _ROW, _MARGIN = 27, 60, 4
+WIDTH, HEIGHT = 136, 48  # of a task's box, in pixels
+_GAP, _ROW, _MARGIN = 24, 60, 4
 
 
 @dataclass(frozen=True)
