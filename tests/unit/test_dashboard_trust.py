@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from parivision.champions import Champion, Champions
 from parivision.dashboard import reports
 from parivision.dashboard.pages import trust
 from parivision.dashboard.pages.trust import Trust, TrustState
+from parivision.dashboard.report_handler import ROUTE
 from parivision.dashboard.session import Session
 from parivision.dashboard.view import View
 from parivision.errors import ModelError
@@ -216,6 +218,29 @@ class TestReports:
         assert all(reports.report_file(name) == project / "reports" / f"{name}.html" for name in names)
         assert reports.report_file("secret") is None
         assert reports.report_file("evaluate_model.ipynb") is None
+
+    def test_pages_of_runs_are_served_and_nothing_else_beside_them(self, project: Path) -> None:
+        run = "runs/20261122T053000Z-refresh"
+        served = ["runs/index", "runs/compare", f"{run}/run", f"{run}/index", f"{run}/clean_shots"]
+        served += ["failed/clean_shots", f"{run}/failed/clean_shots", f"{run}/evidently_drift"]
+        refused = ["runs/secret", "runs/clean_shots", "runs/my notes/run", "runs/../index", f"{run}/secret"]
+        refused += ["failed/index", "failed/secret", "failed/failed/clean_shots", f"{run}/failed/run", "run", "compare"]
+        refused += [f"{run}/{run}/run", "secret/index", f"runs/{run}/run"]
+        for name in served + refused:
+            path = project / "reports" / f"{name}.html"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(name)
+        assert [reports.report_file(name) for name in served] == [project / f"reports/{name}.html" for name in served]
+        assert [reports.report_file(name) for name in refused] == [None] * len(refused)
+        assert all(re.fullmatch(ROUTE, f"/reports/{name}.html") for name in served)
+        assert {report.name for report in reports.reports()} == {"index"}  # which "runs/../index" is
+
+    def test_a_run_that_is_a_link_is_not_served(self, project: Path) -> None:
+        (project / "elsewhere").mkdir()
+        (project / "elsewhere" / "run.html").write_text("x")
+        (project / "reports" / "runs").mkdir()
+        (project / "reports" / "runs" / "20261122T053000Z-refresh").symlink_to(project / "elsewhere")
+        assert reports.report_file("runs/20261122T053000Z-refresh/run") is None
 
     def test_what_is_not_there_is_not_listed(self, project: Path) -> None:
         assert reports.reports() == []

@@ -316,12 +316,17 @@ class TestPortal:
         broken = portal({**SUMMARY, "rows": {**SUMMARY["rows"], "rejected": 99}})
         assert "do not add up" in broken.get_text()
 
-    @pytest.mark.parametrize("summary", [{}, {"models": None, "rows": None, "drift": None}, {"seconds": float("nan")}])
+    @pytest.mark.parametrize("summary", [{"models": None, "rows": None, "drift": None}, {"seconds": float("nan")}])
     def test_nothing_known_is_still_a_page(self, summary: dict[str, Any]) -> None:
         text = portal(summary, reports=[]).get_text()
         assert "not enough data" in text
         assert "Insufficient data" in text
         assert "nan" not in text.lower().split()
+
+    def test_before_the_first_build_there_are_no_figures_to_show(self) -> None:
+        soup = portal({}, reports=[])
+        assert "No build has come to its end yet" in soup.get_text()
+        assert not soup.select(".figure, a[href='summary.json']")
 
     def test_simulated_and_real_are_told_apart(self) -> None:
         assert portal().select_one(".badge").get_text(" ", strip=True) == "Simulated data source: virtual"
@@ -338,6 +343,12 @@ class TestPortal:
         links = {a.get_text(): a["href"] for a in soup.select("main a")}
         assert links == {"Explore": "explore%20shots.html", "lab": "http://127.0.0.1:8888/lab", "b": "data.parquet"}
         assert "duckdb shots.duckdb" in soup.get_text()
+
+    def test_the_first_cell_of_a_run_leads_to_its_page(self) -> None:
+        runs = [{"started": "a", "path": "runs/a/run.html"}, {"started": "b", "path": "javascript:alert(1)"}]
+        table = portal(runs=runs).find(attrs={"aria-label": "Last runs"})
+        assert [cell.get_text() for cell in table.select("th, td")] == ["started", "a", "b"]
+        assert [link["href"] for link in table.select("a")] == ["runs/a/run.html"]
 
     def test_runs_are_a_table(self) -> None:
         soup = portal(runs=[{"run_id": "a", "shots": 99000, "status": "ok"}, {"run_id": "b", "shots": None}])

@@ -48,7 +48,7 @@ class Recorder:
             started_at=started.isoformat(timespec="seconds"),
             pid=os.getpid(),
             pid_started=this.create_time(),
-            command=redact(shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])),
+            command=command_line(),
             parameters=parameters.model_dump(),
             tasks_asked=dict(asked),
             code_version=__version__,
@@ -133,6 +133,12 @@ class Recorder:
             return
         self.record = told
         self.save()
+
+
+def command_line() -> str:
+    """What was typed to start this process, without its secrets."""
+    name = Path(sys.argv[0]).name
+    return redact(shlex.join(["parivision" if name == "__main__.py" else name, *sys.argv[1:]]))
 
 
 def code_sha256(root: Path) -> str:

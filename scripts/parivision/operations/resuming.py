@@ -33,8 +33,8 @@ def last_open(records: RunRecords) -> RunRecord:
         if good is None:
             return record
         raise PariVisionError(
-            f"a run that came after {record.run_id} and did the same, {good.run_id}, ended well: there is nothing to go "
-            f"on with; to take up {record.run_id} nevertheless, name it"
+            f"a run that came after {record.run_id} and did the same, {good.run_id}, ended well: there is nothing to "
+            f"go on with; to take up {record.run_id} nevertheless, name it"
         )
     raise PariVisionError(
         "no run on record failed, was stopped or died: there is nothing to go on with; `parivision build` brings the "
@@ -108,7 +108,9 @@ def still_there(asked: dict[str, Any], root: Path) -> dict[str, Any]:
             f"the pipeline has no {', '.join(wanted)} any more, which was still to run: `parivision build` brings the "
             "reports up to date"
         )
-    lists = {key: tuple(name for name in asked[key] if name in known) for key in ("only", "hold") if key in asked}
+    lists: dict[str, Any] = {
+        key: tuple(name for name in asked[key] if name in known) for key in ("only", "hold") if key in asked
+    }
     return {**asked, **lists}
 
 

@@ -7,7 +7,6 @@ settled: slots before that are not looked at again, and a fresh installation doe
 from __future__ import annotations
 
 import os
-import sys
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from parivision.files import write_atomically
 from parivision.operations.crontab import LOG
 from parivision.operations.inputs import parameters_of_workspace
 from parivision.operations.lock import Busy
+from parivision.operations.recording import command_line
 from parivision.operations.schedule import FILE, Schedule, ScheduleError, read_schedule
 from parivision.parameters import Parameters
 from parivision.runs import About, Problem, RunRecord, RunRecords, Trigger
@@ -271,7 +271,7 @@ def _record_refusal(desk: Desk, about: About, parameters: dict[str, Any], error:
         started_at=iso(now),
         finished_at=iso(now),
         pid=os.getpid(),
-        command=" ".join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+        command=command_line(),
         parameters=parameters,
         problem=Problem(kind="set-up", message=redact(str(error)), error=type(error).__name__),
     )
