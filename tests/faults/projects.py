@@ -120,12 +120,17 @@ class Workspace:
         return int(sign.read_text())
 
     def state(self, *endings: str) -> dict[str, str]:
-        """SHA-256 of each file that the builds wrote, or of those with certain endings; metadata and records apart."""
+        """SHA-256 of each file that the notebooks wrote, or of those with certain endings; metadata and records apart.
+
+        Left out is what tells of runs, failed ones too: the index page and the archive.
+        """
+        about_runs = {self.reports / "index.html", *self.reports.glob("runs/**/*")}
         files = [path for folder in (self.reports, self.products) for path in folder.rglob("*") if path.is_file()]
         return {
             str(path.relative_to(self.folder)): hashlib.sha256(path.read_bytes()).hexdigest()
             for path in files
-            if path.suffix != ".metadata"
+            if path not in about_runs
+            and path.suffix != ".metadata"
             and path.parent.name != "tasks"
             and (not endings or path.name.endswith(endings))
         }
