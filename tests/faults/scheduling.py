@@ -9,9 +9,9 @@ from subprocess import CompletedProcess
 
 from faults.projects import Workspace
 
-from parivision.operations.schedule import Job, Schedule
-from parivision.operations.scheduled import iso
 from parivision.runs import About, RunRecord
+from parivision.scheduling.schedule import Job, Schedule
+from parivision.scheduling.scheduled import iso
 
 # Due once a day, at a minute that is just past.
 NIGHTLY = """\

@@ -20,8 +20,8 @@ import pytest
 from faults.projects import ROOT, Workspace, copy_of_the_project, toy_project
 from unit.published_workspace import workspace as published
 
+from parivision.care.checks import Finding, Place, work
 from parivision.champions import Champions
-from parivision.operations.checks import Finding, Place, work
 from parivision.runs import RunRecord, RunRecords
 from parivision.settings import get_settings
 

@@ -11,8 +11,8 @@ from faults.scheduling import a_record, a_schedule, lately, parivision, put_sche
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from parivision.operations.scheduled import MOST_ATTEMPTS, ON_TIME, Due, find_due, iso
 from parivision.runs import RunRecord
+from parivision.scheduling.scheduled import MOST_ATTEMPTS, ON_TIME, Due, find_due, iso
 
 DAY = timedelta(days=1)
 OFF_SINCE = datetime(2026, 11, 18, 12, tzinfo=UTC)

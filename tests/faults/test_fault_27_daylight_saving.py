@@ -20,9 +20,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from unit.simulated_shots import league
 
-from parivision.operations.crontab import look_times
-from parivision.operations.scheduled import find_due, iso
 from parivision.runs import RunRecord
+from parivision.scheduling.crontab import look_times
+from parivision.scheduling.scheduled import find_due, iso
 from parivision.store import Store
 from parivision.store.duckdb_store import DuckDBStore
 from parivision.store.mongodb_store import MongoDBStore

@@ -17,10 +17,10 @@ import pytest
 from click.testing import CliRunner, Result
 from faults.receivers import PASSWORD, USER, chat, mail_server, self_signed
 
+from parivision.alerting.alerts import a_test, after_run, deliver_waiting, heartbeat
+from parivision.alerting.channels import Alert, Email, File, Undelivered, Unreachable, Webhook
+from parivision.alerting.outbox import KEPT, MOST_ATTEMPTS, Outbox
 from parivision.commands.alerts import alerts
-from parivision.operations.alerts import a_test, after_run, deliver_waiting, heartbeat
-from parivision.operations.channels import Alert, Email, File, Undelivered, Unreachable, Webhook
-from parivision.operations.outbox import KEPT, MOST_ATTEMPTS, Outbox
 from parivision.runs import About, Problem, RunRecord, RunRecords
 from parivision.settings import get_settings
 
@@ -214,7 +214,7 @@ def test_a_mail_server_that_is_not_there(configure: SET) -> None:
 _WRITER = """\
 import sys
 from pathlib import Path
-from parivision.operations.channels import Alert, File
+from parivision.alerting.channels import Alert, File
 alert = Alert(alert_id=sys.argv[2], kind="test", at="2026-11-22T10:34:00+00:00", title="t" * 9000)
 for _ in range(50):
     File(Path(sys.argv[1])).send(alert)
@@ -311,7 +311,7 @@ def test_without_a_channel_alerts_are_kept_to_be_read(configure: SET, tmp_path: 
     assert len(json.loads(run("list", "--json", "--last", "7").output)) == 7
 
 
-_DELIVER = "from parivision.operations.alerts import deliver_waiting; deliver_waiting()"
+_DELIVER = "from parivision.alerting.alerts import deliver_waiting; deliver_waiting()"
 
 
 def test_a_crash_between_delivery_and_note_loses_nothing(configure: SET, tmp_path: Path) -> None:

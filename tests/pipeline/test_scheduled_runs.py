@@ -13,7 +13,7 @@ import pytest
 from faults.projects import _HEAD, Workspace, copy_of_the_project, last_line, toy_project
 from faults.scheduling import lately, parivision, put_schedule, records
 
-from parivision.operations.scheduled import iso
+from parivision.scheduling.scheduled import iso
 
 DAY = timedelta(days=1)
 # Of a simulated season, with games on most days.

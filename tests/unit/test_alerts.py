@@ -16,9 +16,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from parivision.operations import alerts
-from parivision.operations.channels import DISCORD_CHARACTERS, Alert, Email, Webhook, clean, one_line
-from parivision.operations.outbox import Outbox
+from parivision.alerting import alerts
+from parivision.alerting.channels import DISCORD_CHARACTERS, Alert, Email, Webhook, clean, one_line
+from parivision.alerting.outbox import Outbox
 from parivision.runs import About, Problem, RunRecord, RunRecords, TaskRecord
 from parivision.settings import get_settings
 

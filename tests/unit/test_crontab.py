@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from parivision.operations import crontab
-from parivision.operations.crontab import CronError, CronFile, block_lines, cron_lines, with_block, without_block
-from parivision.operations.schedule import Job, Schedule
+from parivision.scheduling import crontab
+from parivision.scheduling.crontab import CronError, CronFile, block_lines, cron_lines, with_block, without_block
+from parivision.scheduling.schedule import Job, Schedule
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 ZONES = ("America/New_York", "Europe/Paris", "Africa/Cairo", "Australia/Lord_Howe", "Asia/Kolkata", "UTC")

@@ -19,14 +19,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from published_workspace import workspace as published
 
-from parivision.champions import Champion, Champions
-from parivision.commands import care
-from parivision.errors import PariVisionError
-from parivision.files import replacing
-from parivision.operations import crontab, doctor, lock, resources
-from parivision.operations import scheduled as scheduling
-from parivision.operations.alerts import a_test
-from parivision.operations.checks import (
+from parivision.alerting.alerts import a_test
+from parivision.alerting.outbox import Outbox
+from parivision.care import doctor
+from parivision.care.checks import (
     Finding,
     Place,
     amount,
@@ -39,8 +35,14 @@ from parivision.operations.checks import (
     service,
     work,
 )
-from parivision.operations.outbox import Outbox
+from parivision.champions import Champion, Champions
+from parivision.commands import care
+from parivision.errors import PariVisionError
+from parivision.files import replacing
+from parivision.operations import lock, resources
 from parivision.runs import RunRecord, RunRecords
+from parivision.scheduling import crontab
+from parivision.scheduling import scheduled as scheduling
 from parivision.settings import Settings, get_settings
 
 ROOT = Path(__file__).resolve().parents[2]

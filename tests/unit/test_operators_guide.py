@@ -8,8 +8,8 @@ from pathlib import Path
 import click
 import pytest
 
+from parivision.care.doctor import CHECKS
 from parivision.cli import cli
-from parivision.operations.doctor import CHECKS
 from parivision.settings import Settings
 
 GUIDE = (Path(__file__).resolve().parents[2] / "docs" / "operating.md").read_text(encoding="utf-8")

@@ -18,10 +18,10 @@ from hypothesis import strategies as st
 
 from parivision.errors import PariVisionError
 from parivision.files import read_json, read_table, write_json, write_table
-from parivision.operations import retraining
-from parivision.operations.retraining import LastTraining
 from parivision.parameters import check_parameters
 from parivision.runs import RunRecord
+from parivision.scheduling import retraining
+from parivision.scheduling.retraining import LastTraining
 from parivision.settings import Settings, get_settings
 
 NOW = datetime(2026, 11, 22, 10, 30, tzinfo=UTC)

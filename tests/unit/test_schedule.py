@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from parivision.operations.schedule import (
+from parivision.scheduling.schedule import (
     Job,
     Schedule,
     ScheduleError,

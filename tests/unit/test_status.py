@@ -16,12 +16,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from published_workspace import workspace as published
 
+from parivision.alerting.alerts import a_test
+from parivision.alerting.outbox import Outbox
+from parivision.care.checks import Place
+from parivision.care.status import HEIGHT, WIDTH, Status, status, to_text
 from parivision.commands import care
 from parivision.errors import PariVisionError
-from parivision.operations.alerts import a_test
-from parivision.operations.checks import Place
-from parivision.operations.outbox import Outbox
-from parivision.operations.status import HEIGHT, WIDTH, Status, status, to_text
 from parivision.runs import RunRecord, RunRecords
 from parivision.settings import get_settings
 from parivision.store.duckdb_store import DuckDBStore

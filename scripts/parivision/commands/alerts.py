@@ -15,8 +15,8 @@ def alerts() -> None:
 @alerts.command("test")
 def send_a_test() -> None:
     """Send a test through every channel that is configured; exit 1 where one does not take it, or there is none."""
-    from parivision.operations.alerts import a_test
-    from parivision.operations.channels import Undelivered, configured
+    from parivision.alerting.alerts import a_test
+    from parivision.alerting.channels import Undelivered, configured
     from parivision.secrets import redact, weak
     from parivision.settings import get_settings
 
@@ -46,7 +46,7 @@ def send_a_test() -> None:
 @click.option("--json", "as_json", is_flag=True, help="for programs")
 def list_(last: int, as_json: bool) -> None:
     """The last alerts, newest first: when, what, and which channels took them."""
-    from parivision.operations.outbox import Outbox
+    from parivision.alerting.outbox import Outbox
     from parivision.settings import get_settings
 
     outbox = Outbox(get_settings().data_dir)
@@ -70,7 +70,7 @@ def list_(last: int, as_json: bool) -> None:
 @alerts.command("deliver")
 def deliver() -> None:
     """Try again now to deliver what waits; exit 1 where something still does."""
-    from parivision.operations.outbox import Outbox
+    from parivision.alerting.outbox import Outbox
     from parivision.settings import get_settings
 
     outbox = Outbox(get_settings().data_dir)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from parivision.operations.doctor import Report
+    from parivision.care.doctor import Report
 
 _AS_JSON = click.option("--json", "as_json", is_flag=True, help="for programs")
 _COLOURS = {"ok": "green", "warning": "yellow", "problem": "red"}
@@ -20,8 +20,8 @@ _COLOURS = {"ok": "green", "warning": "yellow", "problem": "red"}
 @_AS_JSON
 def doctor(as_json: bool) -> None:
     """Look for everything that can be wrong, and say what to do; exit 1 where something is broken. Changes nothing."""
-    from parivision.operations.checks import Place
-    from parivision.operations.doctor import examine
+    from parivision.care.checks import Place
+    from parivision.care.doctor import examine
     from parivision.secrets import redact
 
     report = examine(Place.of_workspace())
@@ -72,9 +72,9 @@ def _counted(n: int, word: str) -> str:
 @_AS_JSON
 def status(as_json: bool) -> None:
     """How things stand, on one screen: fresh or stale, what serves, the last run, the next one, drift. Exit 0."""
-    from parivision.operations.checks import Place
-    from parivision.operations.status import status as look
-    from parivision.operations.status import to_text
+    from parivision.care.checks import Place
+    from parivision.care.status import status as look
+    from parivision.care.status import to_text
     from parivision.secrets import redact, redact_values
 
     found = look(Place.of_workspace())

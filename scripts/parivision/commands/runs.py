@@ -273,7 +273,7 @@ def _print(line: str) -> None:
 
 
 def _clean(text: str) -> str:
-    from parivision.operations.channels import clean
+    from parivision.alerting.channels import clean
     from parivision.secrets import redact
 
     return clean(redact(text)).replace("\n", " ")

@@ -13,9 +13,9 @@ import psutil
 from parivision.errors import PariVisionError
 
 if TYPE_CHECKING:  # half a second to import: not for those who only ask for help
-    from parivision.operations.crontab import Place
-    from parivision.operations.schedule import Schedule
-    from parivision.operations.scheduled import Desk
+    from parivision.scheduling.crontab import Place
+    from parivision.scheduling.schedule import Schedule
+    from parivision.scheduling.scheduled import Desk
 
 EXIT_ERROR = 1
 _CRON_D = click.option(
@@ -41,8 +41,8 @@ def schedule() -> None:
 @_CRON_D
 def install(own: bool, cron_file: str | None) -> None:
     """Give the schedule to cron; again after each change of schedule.yaml. Other lines of cron's stay as they are."""
-    from parivision.operations import crontab, scheduled
-    from parivision.operations.schedule import check_jobs
+    from parivision.scheduling import crontab, scheduled
+    from parivision.scheduling.schedule import check_jobs
 
     if own and cron_file:
         raise click.UsageError("--user and --cron-d exclude each other.")
@@ -80,7 +80,7 @@ def install(own: bool, cron_file: str | None) -> None:
 @_CRON_D
 def show(cron_file: str | None) -> None:
     """The lines for cron, and the next slots of each job, in the schedule's zone and in UTC."""
-    from parivision.operations import crontab, scheduled
+    from parivision.scheduling import crontab, scheduled
 
     desk, now = scheduled.Desk.open(click.echo), datetime.now(UTC)
     user = crontab.owner(desk.root) if cron_file else ""
@@ -95,8 +95,8 @@ def show(cron_file: str | None) -> None:
 @schedule.command()
 def validate() -> None:
     """Check schedule.yaml, the parameters of its jobs included, and say when each is due next."""
-    from parivision.operations import scheduled
-    from parivision.operations.schedule import FILE, check_jobs
+    from parivision.scheduling import scheduled
+    from parivision.scheduling.schedule import FILE, check_jobs
 
     desk, now = scheduled.Desk.open(click.echo), datetime.now(UTC)
     check_jobs(desk.schedule, desk.root, now)
@@ -108,7 +108,7 @@ def validate() -> None:
 @_CRON_D
 def remove(cron_file: str | None) -> None:
     """Take the schedule of this workspace out of cron, wherever it is; all other lines stay as they are."""
-    from parivision.operations import crontab, scheduled
+    from parivision.scheduling import crontab, scheduled
     from parivision.settings import workspace_root
 
     root = workspace_root()
@@ -127,7 +127,7 @@ def remove(cron_file: str | None) -> None:
 @schedule.command()
 def status() -> None:
     """Whether the schedule is installed and cron runs; the last and the next slot of each job, and what is missed."""
-    from parivision.operations import crontab, scheduled
+    from parivision.scheduling import crontab, scheduled
 
     desk, now = scheduled.Desk.open(click.echo), datetime.now(UTC)
     zone, zone_name = crontab.machine_zone()
@@ -165,7 +165,7 @@ def status() -> None:
 @click.option("--now", "at_once", is_flag=True, help="at once, whatever the schedule, for this minute")
 def run_(job: str, slot: str | None, at_once: bool) -> None:
     """Run what JOB has to do: its slots that are due and not done. Nothing due is nothing said."""
-    from parivision.operations import scheduled
+    from parivision.scheduling import scheduled
 
     if slot and at_once:
         raise click.UsageError("--slot and --now exclude each other.")
@@ -185,7 +185,7 @@ def run_(job: str, slot: str | None, at_once: bool) -> None:
 @schedule.command()
 def watch() -> None:
     """The hourly look: catch up with what was missed, and tell of silence. Any scheduler may run it instead of cron."""
-    from parivision.operations import scheduled
+    from parivision.scheduling import scheduled
 
     desk = scheduled.Desk.open()
     scheduled.rotate_log(desk.data_dir)
@@ -202,8 +202,8 @@ def watch() -> None:
 @click.option("--dry-run", is_flag=True, help="only say which slots would run")
 def backfill(first: datetime, last: datetime, job: str, only: tuple[str, ...], force: bool, dry_run: bool) -> None:
     """Build past slots of a job one by one; what is done well is passed over. The reports end at the last of them."""
-    from parivision.operations import backfill as operation
-    from parivision.operations import scheduled
+    from parivision.scheduling import backfill as operation
+    from parivision.scheduling import scheduled
 
     if last < first:
         raise click.UsageError(f"--to {last:%Y-%m-%d} is before --from {first:%Y-%m-%d}.")
@@ -220,7 +220,7 @@ def backfill(first: datetime, last: datetime, job: str, only: tuple[str, ...], f
 
 
 def _place(desk: Desk, cron_file: str | None) -> Place:
-    from parivision.operations import crontab
+    from parivision.scheduling import crontab
 
     if not cron_file:
         return crontab.UserCrontab()
@@ -234,7 +234,7 @@ def _known(desk: Desk) -> list[Path]:
 
 def _only_in_this_shell(root: Path) -> list[str]:
     """Settings that cron's jobs will not see, since they are not in the workspace's own file."""
-    from parivision.operations.crontab import CARRIED
+    from parivision.scheduling.crontab import CARRIED
 
     path = root / ".env"
     try:

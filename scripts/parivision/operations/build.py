@@ -16,9 +16,10 @@ from typing import Any
 
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_attempt, wait_exponential
 
+from parivision.alerting import alerts
 from parivision.errors import ParameterError, PariVisionError, Passing
 from parivision.files import read_json
-from parivision.operations import alerts, archive, kernels, lock
+from parivision.operations import archive, kernels, lock
 from parivision.operations.inputs import input_state, parameters_of_workspace
 from parivision.operations.plan import Plan
 from parivision.operations.recording import Recorder, forget_dead

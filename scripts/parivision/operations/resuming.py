@@ -8,9 +8,9 @@ from typing import Any
 import yaml
 
 from parivision.errors import PariVisionError
-from parivision.operations.scheduled import is_whole
 from parivision.parameters import Parameters
 from parivision.runs import RunRecord, RunRecords
+from parivision.scheduling.scheduled import is_whole
 
 _NOT_GOOD = ("failed", "stopped", "died")
 _NOT_ASKED_FOR = ("held", "up to date")

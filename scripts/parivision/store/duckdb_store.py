@@ -241,7 +241,8 @@ class DuckDBStore(Store):
     def set_watermark(self, source: str, value: str) -> None:
         with self._transaction() as connection:
             connection.execute(
-                "INSERT INTO metadata VALUES ($1, $2) ON CONFLICT DO UPDATE SET value = greatest(value, excluded.value)",
+                "INSERT INTO metadata VALUES ($1, $2) "
+                "ON CONFLICT DO UPDATE SET value = greatest(value, excluded.value)",
                 [f"watermark:{source}", value],
             )
 

@@ -18,13 +18,13 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from parivision.errors import PariVisionError
 from parivision.files import write_atomically
-from parivision.operations.crontab import LOG
 from parivision.operations.inputs import parameters_of_workspace
 from parivision.operations.lock import Busy
 from parivision.operations.recording import command_line
-from parivision.operations.schedule import FILE, Schedule, ScheduleError, read_schedule
 from parivision.parameters import Parameters
 from parivision.runs import About, Problem, RunRecord, RunRecords, Trigger
+from parivision.scheduling.crontab import LOG
+from parivision.scheduling.schedule import FILE, Schedule, ScheduleError, read_schedule
 from parivision.secrets import redact
 from parivision.settings import get_settings, workspace_root
 
@@ -261,7 +261,7 @@ def run(
 
 def _record_refusal(desk: Desk, about: About, parameters: dict[str, Any], error: PariVisionError) -> None:
     """A run that was refused before it began leaves a record and an alert too: nobody reads what cron's jobs print."""
-    from parivision.operations import alerts
+    from parivision.alerting import alerts
 
     now = datetime.now(UTC)
     record = RunRecord(
@@ -281,7 +281,7 @@ def _record_refusal(desk: Desk, about: About, parameters: dict[str, Any], error:
 
 def _train_if_needed(desk: Desk, job: str, slot: datetime, record: RunRecord) -> bool:
     """After a good run that kept its models: train anew where the policy says so; false where that failed."""
-    from parivision.operations import retraining
+    from parivision.scheduling import retraining
 
     if not retraining.kept_its_models(record):
         return True
@@ -307,7 +307,7 @@ def watch(desk: Desk, now: datetime) -> bool:
 
     Nothing ends it but the user: what goes wrong is said in a line, and the rest is done nevertheless.
     """
-    from parivision.operations import alerts
+    from parivision.alerting import alerts
 
     def silence() -> None:
         due_since, last_good = unanswered(desk, now)

@@ -11,8 +11,8 @@ from pathlib import Path
 import yaml
 
 from parivision import environment as setup
+from parivision.care.checks import Finding, Place, listing, ok, problem, warning
 from parivision.errors import ParameterError
-from parivision.operations.checks import Finding, Place, listing, ok, problem, warning
 from parivision.secrets import weak
 from parivision.settings import Settings
 

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 from parivision.errors import ModelError, PariVisionError
 from parivision.files import read_json, read_table
-from parivision.operations.schedule import Reason
 from parivision.runs import RunRecord
+from parivision.scheduling.schedule import Reason
 from parivision.settings import Settings
 
 if TYPE_CHECKING:  # seconds to import, and most looks at the schedule find nothing due

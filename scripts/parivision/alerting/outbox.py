@@ -15,9 +15,9 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from parivision.alerting.channels import Alert, Undelivered, Unreachable, configured, one_line
 from parivision.errors import PariVisionError
 from parivision.files import write_atomically
-from parivision.operations.channels import Alert, Undelivered, Unreachable, configured, one_line
 from parivision.runs import now_utc
 from parivision.secrets import redact
 from parivision.settings import get_settings

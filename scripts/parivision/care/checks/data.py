@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from parivision.care.checks import Finding, Place, amount, listing, ok, problem, warning
 from parivision.errors import ModelError, PariVisionError, SnapshotError, StoreError, StoreUnreachable
-from parivision.operations.checks import Finding, Place, amount, listing, ok, problem, warning
 
 _LOCK_WAIT_S = 2.0  # for a build that writes to the store's file
 _SERVER_WAIT_MS = 3000

@@ -11,8 +11,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from parivision.errors import PariVisionError
-from parivision.operations.checks import (
+from parivision.care.checks import (
     Check,
     Finding,
     Place,
@@ -24,6 +23,7 @@ from parivision.operations.checks import (
     warning,
     work,
 )
+from parivision.errors import PariVisionError
 
 CHECKS: Mapping[str, Check] = {
     "environment": installation.environment,

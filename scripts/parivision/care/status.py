@@ -10,20 +10,20 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from parivision import __version__
+from parivision.alerting.outbox import Outbox
+from parivision.care.checks import Place, amount, lasting, nearest_existing
+from parivision.care.checks.machine import folder_bytes
+from parivision.care.checks.service import desk_of, is_installed, overdue
+from parivision.care.checks.work import since
 from parivision.champions import Champions
 from parivision.errors import PariVisionError
 from parivision.files import read_json
-from parivision.operations.checks import Place, amount, lasting, nearest_existing
-from parivision.operations.checks.machine import folder_bytes
-from parivision.operations.checks.service import desk_of, is_installed, overdue
-from parivision.operations.checks.work import since
-from parivision.operations.crontab import cron_daemon
 from parivision.operations.inputs import input_state
-from parivision.operations.outbox import Outbox
-from parivision.operations.schedule import FILE, read_schedule
-from parivision.operations.scheduled import is_whole
 from parivision.published.snapshots import Meta, Snapshots
 from parivision.runs import RunRecord
+from parivision.scheduling.crontab import cron_daemon
+from parivision.scheduling.schedule import FILE, read_schedule
+from parivision.scheduling.scheduled import is_whole
 
 WIDTH, HEIGHT = 80, 24
 _FIRST_BUILD = "nothing has been built here yet: run `parivision build`"

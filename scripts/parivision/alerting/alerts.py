@@ -15,10 +15,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from parivision.alerting.channels import TIMEOUT_SECONDS, Alert, Kind, clean, one_line
+from parivision.alerting.outbox import Outbox
 from parivision.files import read_json, write_json
-from parivision.operations.channels import TIMEOUT_SECONDS, Alert, Kind, clean, one_line
 from parivision.operations.limits import duration
-from parivision.operations.outbox import Outbox
 from parivision.runs import RunRecord, RunRecords
 from parivision.secrets import redact
 from parivision.settings import get_settings, workspace_root

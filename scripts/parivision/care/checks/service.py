@@ -5,17 +5,17 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from parivision.care.checks import Finding, Place, listing, ok, problem, warning
 from parivision.errors import PariVisionError
-from parivision.operations.checks import Finding, Place, listing, ok, problem, warning
-from parivision.operations.scheduled import MOST_ATTEMPTS, Desk, check_clock, read_state, unanswered
+from parivision.scheduling.scheduled import MOST_ATTEMPTS, Desk, check_clock, read_state, unanswered
 
 _PATIENCE = timedelta(hours=1)  # a slot's own run may take as long
 
 
 def schedule(place: Place) -> list[Finding]:
     """Whether schedule.yaml is sound, cron has it as it is, cron runs, and no slot was given up."""
-    from parivision.operations import crontab
-    from parivision.operations.schedule import FILE, ScheduleError, check_jobs
+    from parivision.scheduling import crontab
+    from parivision.scheduling.schedule import FILE, ScheduleError, check_jobs
 
     now, state = datetime.now(UTC), read_state(place.data_dir)
     installed = crontab.installed(place.root, *([Path(state.file)] if state.file else []))
@@ -56,7 +56,7 @@ def schedule(place: Place) -> list[Finding]:
 
 def desk_of(place: Place) -> Desk:
     """What a look at the schedule needs; ScheduleError where schedule.yaml will not do."""
-    from parivision.operations.schedule import read_schedule
+    from parivision.scheduling.schedule import read_schedule
 
     return Desk(place.root, place.data_dir, read_schedule(place.root), place.records, _say_nothing)
 
@@ -67,8 +67,8 @@ def _say_nothing(_: str) -> None:
 
 def _slots(place: Place, desk: Desk, now: datetime) -> list[Finding]:
     """Slots that were missed or given up."""
-    from parivision.operations import crontab
-    from parivision.operations.schedule import ScheduleError
+    from parivision.scheduling import crontab
+    from parivision.scheduling.schedule import ScheduleError
 
     try:
         check_clock(desk, now)
@@ -98,8 +98,8 @@ def overdue(place: Place, desk: Desk, now: datetime) -> datetime | None:
 
 def alerts(place: Place) -> list[Finding]:
     """Whether anybody would be told of a failure, and whether every alert has arrived."""
-    from parivision.operations.channels import configured
-    from parivision.operations.outbox import Outbox
+    from parivision.alerting.channels import configured
+    from parivision.alerting.outbox import Outbox
 
     outbox, settings, found = Outbox(place.data_dir), place.settings, []
     channels = configured(settings)
@@ -135,7 +135,7 @@ def alerts(place: Place) -> list[Finding]:
 
 def is_installed(place: Place) -> bool:
     """Whether cron has the schedule; what cannot be asked is for the check of the schedule to say."""
-    from parivision.operations import crontab
+    from parivision.scheduling import crontab
 
     state = read_state(place.data_dir)
     try:

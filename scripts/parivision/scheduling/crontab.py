@@ -24,7 +24,7 @@ import psutil
 
 from parivision.errors import PariVisionError
 from parivision.files import write_atomically
-from parivision.operations.schedule import Schedule, instants
+from parivision.scheduling.schedule import Schedule, instants
 
 CRON_D = Path("/etc/cron.d")
 LOG = Path("logs") / "schedule.log"

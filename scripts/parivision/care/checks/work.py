@@ -14,7 +14,7 @@ from typing import Any
 
 import psutil
 
-from parivision.operations.checks import Finding, Place, amount, lasting, listing, ok, problem, warning
+from parivision.care.checks import Finding, Place, amount, lasting, listing, ok, problem, warning
 from parivision.runs import RunRecord
 
 _OLD_ENOUGH_S = 2.0  # between a process' start and the lock that it writes, at least so much may be rounding

@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import psutil
 
-from parivision.operations.checks import Finding, Place, amount, listing, nearest_existing, ok, problem, warning
+from parivision.care.checks import Finding, Place, amount, listing, nearest_existing, ok, problem, warning
 
 _LOW, _VERY_LOW = 5 * 2**30, 2**30  # bytes
 _FEW_FILES = 2000

@@ -8,9 +8,9 @@ from datetime import date, datetime, time, timedelta
 from typing import Any
 
 from parivision.errors import PariVisionError
-from parivision.operations import scheduled
-from parivision.operations.scheduled import Desk, iso, slot_of
 from parivision.runs import About
+from parivision.scheduling import scheduled
+from parivision.scheduling.scheduled import Desk, iso, slot_of
 
 
 @dataclass(frozen=True)
