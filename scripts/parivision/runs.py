@@ -156,6 +156,11 @@ class RunRecord(_Strict):
             return None
         return (datetime.fromisoformat(self.finished_at) - datetime.fromisoformat(self.started_at)).total_seconds()
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether it was asked for all notebooks, and so did what its slot is for."""
+        return not (self.tasks_asked.get("only") or self.tasks_asked.get("start_at"))
+
     def task(self, name: str) -> TaskRecord:
         """The record of one of its notebooks; KeyError where it has none of that name."""
         return next((t for t in self.tasks if t.task == name), None) or _no_task(name)

@@ -96,7 +96,7 @@ def test_everything_arrives(make: Maker, source: str, target: str, tmp_path: Pat
     assert versions == list(range(1, len(versions) + 1))
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     batches=st.lists(
         st.tuples(st.sampled_from(["archive", "shot_locations", "nba_stats"]), st.integers(0, 5), st.integers(1, 9)),

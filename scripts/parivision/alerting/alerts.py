@@ -18,7 +18,7 @@ from typing import Any
 from parivision.alerting.channels import TIMEOUT_SECONDS, Alert, Kind, clean, one_line
 from parivision.alerting.outbox import Outbox
 from parivision.files import read_json, write_json
-from parivision.operations.limits import duration
+from parivision.run_facts import seconds_text
 from parivision.runs import RunRecord, RunRecords
 from parivision.secrets import redact
 from parivision.settings import get_settings, workspace_root
@@ -139,7 +139,7 @@ def failure(record: RunRecord, records: RunRecords) -> Alert:
     reports = root / record.parameters.get("reports_dir", "reports")
     facts = {
         "Workspace": f"{root} on {socket.gethostname()}",
-        "Run": record.run_id + (f", after {duration(record.seconds)}" if record.seconds is not None else ""),
+        "Run": record.run_id + (f", after {seconds_text(record.seconds)}" if record.seconds is not None else ""),
         "Job": _job(record),
         "Notebook": f"{task}{cell}" if task else "",
         "Error": what,

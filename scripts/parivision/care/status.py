@@ -23,7 +23,6 @@ from parivision.published.snapshots import Meta, Snapshots
 from parivision.runs import RunRecord
 from parivision.scheduling.crontab import cron_daemon
 from parivision.scheduling.schedule import FILE, read_schedule
-from parivision.scheduling.scheduled import is_whole
 
 WIDTH, HEIGHT = 80, 24
 _FIRST_BUILD = "nothing has been built here yet: run `parivision build`"
@@ -83,7 +82,7 @@ def status(place: Place) -> Status:
     found = Status(str(place.root), __version__, datetime.now(UTC).isoformat(timespec="seconds"))
     summary = _summary(place)
     ended = [record for record in place.last_runs if record.outcome != "running"]
-    good = next((record for record in ended if record.outcome == "ok" and is_whole(record)), None)
+    good = next((record for record in ended if record.outcome == "ok" and record.is_whole), None)
     newest = next(iter(Snapshots(place.data_dir).list()), None)
     found.built_at = good.finished_at if good else str(summary.get("built_at", ""))
     found.last_game = str(newest.last_day) if newest else str(good.data.get("last_day", "")) if good else ""

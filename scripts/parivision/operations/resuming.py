@@ -10,7 +10,6 @@ import yaml
 from parivision.errors import PariVisionError
 from parivision.parameters import Parameters
 from parivision.runs import RunRecord, RunRecords
-from parivision.scheduling.scheduled import is_whole
 
 _NOT_GOOD = ("failed", "stopped", "died")
 _NOT_ASKED_FOR = ("held", "up to date")
@@ -131,7 +130,7 @@ def _makes_good(later: RunRecord, record: RunRecord) -> bool:
     if not (since == slot or (slot and since > slot)):
         return False
     done = {task.task for task in later.tasks if task.outcome in ("ok", "up to date")}
-    return is_whole(later) or (bool(left := _left(record)) and done.issuperset(left))
+    return later.is_whole or (bool(left := _left(record)) and done.issuperset(left))
 
 
 def _pipeline(root: Path) -> list[str]:

@@ -54,7 +54,7 @@ def open_slots(desk: Desk, plan: Plan, now: datetime) -> tuple[list[datetime], i
     done = set()
     for record in desk.records.newest(job=plan.job, outcome="ok") if not plan.force else []:
         as_asked = tuple(record.tasks_asked.get("only", ())) == tuple(plan.only)
-        if record.about.slot and (scheduled.is_whole(record) or as_asked):
+        if record.about.slot and (record.is_whole or as_asked):
             done.add(slot_of(record))
     waiting = [slot for slot in slots if slot not in done]
     return waiting, len(slots) - len(waiting)

@@ -149,7 +149,7 @@ def find_due(schedule: Schedule, job: str, records: Iterable[RunRecord], settled
     settled : datetime
         Slots up to here need no look.
     """
-    mine = [r for r in records if r.about.job == job and r.about.slot and is_whole(r)]
+    mine = [r for r in records if r.about.job == job and r.about.slot and r.is_whole]
     done = {slot_of(r) for r in mine if r.outcome == "ok"}
     failures = Counter(slot_of(r) for r in mine if r.outcome in ("failed", "died"))
     newest_done = max((slot for slot in done if slot <= now), default=None)
@@ -170,11 +170,6 @@ def find_due(schedule: Schedule, job: str, records: Iterable[RunRecord], settled
     first_open = min([*run, *stands_for], default=None)
     closed = [slot for slot in since if first_open is None or slot < first_open]
     return Due(run, stands_for, skipped, given_up, max([start, *closed]))
-
-
-def is_whole(record: RunRecord) -> bool:
-    """Whether a run was asked for all notebooks."""
-    return not (record.tasks_asked.get("only") or record.tasks_asked.get("start_at"))
 
 
 def slot_of(record: RunRecord) -> datetime:
@@ -335,7 +330,7 @@ def unanswered(desk: Desk, now: datetime) -> tuple[datetime | None, datetime | N
 
     None where every job is up to date, and where there was no good run of the schedule yet.
     """
-    records = [r for r in desk.records.newest(_LOOKED_AT) if r.about.slot and is_whole(r)]
+    records = [r for r in desk.records.newest(_LOOKED_AT) if r.about.slot and r.is_whole]
     good = [r for r in records if r.outcome == "ok" and r.about.job and slot_of(r) <= now]
     waiting = []
     for job in desk.schedule.jobs:
