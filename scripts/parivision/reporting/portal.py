@@ -35,9 +35,9 @@ def write_portal(
     path : path
         The page to write, `reports/index.html`.
     summary : mapping
-        What `summary.json` holds: `rows` (`read`, `stored`, `duplicates`, `rejected`), `models` (`pre_shot` and
-        `review`, each `log_loss`, `log_loss_ci`, `baseline_log_loss`, `auc`, `accuracy`, `brier`, `ece`), `drift`
-        (`status`, perhaps `reasons`), `source`, `simulated`, `seconds`, `peak_memory_mib`. Anything may be missing
+        What `summary.json` holds: `rows` (`read`, `stored`, `duplicates`, `rejected`, `snapshot`), `models`
+        (`pre_shot` and `review`, each `log_loss`, `log_loss_ci`, `baseline_log_loss`, `auc`, `accuracy`, `brier`, `ece`),
+        `drift` (`status`, perhaps `reasons`), `source`, `simulated`, `seconds`, `peak_memory_mib`. Anything may be missing
         or None and is then shown as such.
     reports : sequence of mapping
         `name`, `title`, `description`, `path` (relative to the page), `seconds`, `status` ("ok", "failed", ...).
@@ -92,7 +92,7 @@ def _rows(rows: Mapping[str, Any]) -> dict[str, Any]:
     read, *parts = counts.values()
     known = [p for p in parts if p is not None]
     balanced = read == sum(known) if read is not None and len(known) == len(parts) else None
-    return {**counts, "balanced": balanced}
+    return {**counts, "snapshot": number(rows.get("snapshot")), "balanced": balanced}
 
 
 def _model(figures: Mapping[str, Any] | None) -> dict[str, Any] | None:
