@@ -36,9 +36,9 @@ def write_portal(
         The page to write, `reports/index.html`.
     summary : mapping
         What `summary.json` holds: `rows` (`read`, `stored`, `duplicates`, `rejected`, `snapshot`), `models`
-        (`pre_shot` and `review`, each `log_loss`, `log_loss_ci`, `baseline_log_loss`, `auc`, `accuracy`, `brier`, `ece`),
-        `drift` (`status`, perhaps `reasons`), `source`, `simulated`, `seconds`, `peak_memory_mib`. Anything may be missing
-        or None and is then shown as such.
+        (`pre_shot` and `review`, each `log_loss`, `log_loss_ci`, `baseline_log_loss`, `auc`, `accuracy`, `brier`,
+        `ece`), `drift` (`status`, perhaps `reasons`), `source`, `simulated`, `seconds`, `peak_memory_mib`. Anything may
+        be missing or None and is then shown as such.
     reports : sequence of mapping
         `name`, `title`, `description`, `path` (relative to the page), `seconds`, `status` ("ok", "failed", ...).
     services : sequence of mapping
