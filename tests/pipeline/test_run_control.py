@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import json
+import os
+import pty
 import re
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import psutil
@@ -168,3 +173,24 @@ def test_a_run_that_was_killed_is_written_down_as_such_by_the_next(workspace: Wo
     assert stored["outcome"] == "died"
     assert stored["problem"]["message"].endswith("ended without a word")
     assert last(workspace).outcome == "ok"
+
+
+def test_a_terminal_shows_the_notebook_under_way_and_what_it_usually_takes(workspace: Workspace) -> None:
+    leader, follower = pty.openpty()
+    command = [sys.executable, "-m", "parivision", "build", "--force"]
+    process = subprocess.Popen(
+        command, cwd=workspace.folder, env=workspace.environment | {"TERM": "xterm"}, stdout=follower, stderr=follower
+    )
+    os.close(follower)
+    said = b""
+    with contextlib.suppress(OSError):  # a terminal whose other side is closed reads as an error
+        while part := os.read(leader, 4096):
+            said += part
+    os.close(leader)
+
+    assert process.wait(timeout=60) == 0
+    shown = said.decode()
+    assert re.search(r"\[1/2\] clean_shots.*of about [\d.]+ s", shown)
+    assert re.search(r"\[2/2\] write_portal +done in [\d.]+ s, \d+ MiB", shown)
+    # Under cron it is lines, and nothing that moves.
+    assert "\x1b" not in workspace.build("--force").stderr
