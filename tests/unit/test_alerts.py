@@ -89,7 +89,7 @@ def test_a_failure_says_it_all(workspace: Path, records: RunRecords, told: TOLD)
     assert alert.kind == "failed"
     assert alert.title == f"PariVision: refresh for {minute(NOW)} failed in train_model, cell [7]: ValueError: boom"
     assert alert.facts["Workspace"].startswith(f"{workspace} on ")
-    assert alert.facts["Run"] == f"{run.run_id}, after 4 min"
+    assert alert.facts["Run"] == f"{run.run_id}, after 4 min 0 s"
     assert alert.facts["Job"] == f"refresh, slot {minute(NOW)}, scheduled: one run for 3 slots"
     assert alert.facts["Notebook"] == "train_model, cell [7]"
     assert alert.facts["Error"] == "ValueError: boom"
