@@ -44,7 +44,7 @@ def here(enter: Enter, tmp_path: Path) -> Path:
 @pytest.fixture
 def archive(here: Path, tmp_path: Path) -> Path:
     """A backup of it."""
-    from parivision.operations.backup import make
+    from parivision.keeping.backup import make
 
     return make(tmp_path / "kept.tar.gz").path
 

@@ -18,10 +18,10 @@ from kept_workspace import NAME, Enter, contents, elsewhere, fill_up, kept_works
 
 from parivision.commands.keeping import backup, restore
 from parivision.errors import PariVisionError
-from parivision.operations import bundle
-from parivision.operations.backup import make
+from parivision.keeping import bundle
+from parivision.keeping.backup import make
+from parivision.keeping.restore import restore as put_back
 from parivision.operations.lock import Busy
-from parivision.operations.restore import restore as put_back
 from parivision.settings import get_settings
 from parivision.store.duckdb_store import DuckDBStore
 

@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 from kept_workspace import NAME, Enter, contents, elsewhere, kept_workspace
 
 from parivision.errors import PariVisionError
-from parivision.operations.restore import check
-from parivision.operations.restore import restore as put_back
+from parivision.keeping.restore import check
+from parivision.keeping.restore import restore as put_back
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -27,12 +27,12 @@ from test_store import T0, make_shots
 from parivision.champions import Champions
 from parivision.commands.keeping import restore
 from parivision.errors import PariVisionError, StoreError
-from parivision.operations import bundle
-from parivision.operations.backup import make
-from parivision.operations.carrying import merge_parameters, settings_text
-from parivision.operations.restore import check
-from parivision.operations.restore import restore as put_back
-from parivision.operations.swapping import swap
+from parivision.keeping import bundle
+from parivision.keeping.backup import make
+from parivision.keeping.carrying import merge_parameters, settings_text
+from parivision.keeping.restore import check
+from parivision.keeping.restore import restore as put_back
+from parivision.keeping.swapping import swap
 from parivision.parameters import Parameters
 from parivision.runs import RunRecords
 from parivision.settings import Settings, get_settings

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 import click
 
 if TYPE_CHECKING:  # pandas and the stores' drivers: not for those who only ask for help
-    from parivision.operations.bundle import Manifest
+    from parivision.keeping.bundle import Manifest
 
 _IN_WORDS = {"shots_raw": "raw records", "shots_history": "replaced versions"}
 
@@ -22,7 +22,7 @@ def backup(target: Path | None, all_reports: bool) -> None:
     In a FOLDER (backups in the data folder by default) the newest PARIVISION_BACKUPS_KEPT of this workspace are kept.
     Secrets are left out. While a build runs, this exits with 75.
     """
-    from parivision.operations.backup import make
+    from parivision.keeping.backup import make
 
     made = make(target, all_reports=all_reports)
     click.echo(f"Backup    {made.path} ({_megabytes(made.size)}), read back and whole")
@@ -49,7 +49,7 @@ def restore(archive: Path, only_check: bool, into_store: Literal["duckdb", "mong
     """
     if only_check and (force or into_store):
         raise click.UsageError("--check changes nothing: leave out --force and --into-store.")
-    from parivision.operations import restore as operation
+    from parivision.keeping import restore as operation
 
     if only_check:
         manifest = operation.check(archive)

@@ -29,7 +29,8 @@ from parivision import __version__, secrets
 from parivision.champions import Champions
 from parivision.errors import ModelError, PariVisionError
 from parivision.files import replacing
-from parivision.operations import bundle, lock
+from parivision.keeping import bundle
+from parivision.operations import lock
 from parivision.operations.inputs import parameters_of_workspace
 from parivision.published.snapshots import FOLDER as SNAPSHOTS
 from parivision.published.snapshots import Snapshots

@@ -23,10 +23,11 @@ import yaml
 from parivision import __version__
 from parivision.errors import ParameterError, PariVisionError, StoreError
 from parivision.files import write_atomically
-from parivision.operations import bundle, carrying, lock
-from parivision.operations.backup import BACKUPS, STORE_FILE, champions_in_use, plain_settings, secrets_set
+from parivision.keeping import bundle, carrying
+from parivision.keeping.backup import BACKUPS, STORE_FILE, champions_in_use, plain_settings, secrets_set
+from parivision.keeping.swapping import check_movable, swap
+from parivision.operations import lock
 from parivision.operations.inputs import parameters_of_workspace
-from parivision.operations.swapping import check_movable, swap
 from parivision.published.snapshots import Snapshots
 from parivision.settings import get_settings, workspace_root
 from parivision.store import transfer
