@@ -90,12 +90,12 @@ def test_killed_between_any_two_words_with_the_store(drill: Drill) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("start", range(1, 5))
-def test_killed_at_each_word_with_the_store(start: int, drill: Drill) -> None:
-    assert "a part" in _at_words(drill, list(range(start, drill.words + 1, 4)))
+def test_killed_at_words_all_along_the_way(drill: Drill) -> None:
+    # Every eleventh of some ninety words: each one takes a process, two ingestions and a comparison.
+    assert "a part" in _at_words(drill, list(range(3, drill.words + 1, 11)))
 
 
-@pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(1, 6))])
+@pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.slow)])
 def test_killed_at_random_moments(seed: int, drill: Drill) -> None:
     for kill in range(2):
         one, pid = drill.killed(f"m{seed}{kill}")
