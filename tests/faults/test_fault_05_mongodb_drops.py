@@ -107,7 +107,7 @@ def season(server: Mongod, tmp_path_factory: pytest.TempPathFactory) -> Iterator
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("share", [0.3, 0.45, 0.6, 0.7, 0.85, 1])
+@pytest.mark.parametrize("share", [0.3, 0.6, 1])
 def test_a_server_that_dies_mid_batch_is_a_fault_that_may_pass_and_a_replay_mends_it(
     share: float, server: Mongod, season: Season
 ) -> None:
@@ -179,7 +179,7 @@ class Cutter:
             return True
 
 
-@pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(1, 6))])
+@pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(1, 3))])
 def test_connections_that_break_lose_and_double_nothing(seed: int, mongodb_uri: str, tmp_path: Path) -> None:
     port = int(re.findall(r":(\d+)", mongodb_uri)[0])
     with a_season(mongodb_uri, tmp_path) as season:
