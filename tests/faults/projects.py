@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -89,6 +90,8 @@ class Workspace:
         process = subprocess.Popen(
             [sys.executable, "-m", "parivision", "build", *arguments],
             cwd=self.folder, env=self.environment | more, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            # As in a terminal: where the tests run in the background of a shell, they inherit that SIGINT is ignored.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )  # fmt: skip
         try:
             yield process

@@ -101,6 +101,8 @@ class Checkout:
         return subprocess.Popen(
             command, env=self.variables(**more), text=True, start_new_session=True, cwd="/",
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            # As in a terminal: where the tests run in the background of a shell, they inherit that SIGINT is ignored.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )  # fmt: skip
 
     def run(self, *arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
