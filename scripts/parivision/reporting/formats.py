@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from parivision.run_facts import number, seconds_text
 
 TEMPLATES = Path(__file__).parent / "templates"
 NOTHING = "not enough data"
@@ -16,13 +17,6 @@ def environment() -> Environment:
     made = Environment(loader=FileSystemLoader(TEMPLATES), autoescape=True, trim_blocks=True, undefined=StrictUndefined)
     made.filters.update(decimals=decimals, whole=whole, seconds=seconds, share_of=share_of, cell=cell)
     return made
-
-
-def number(value: object) -> float | None:
-    """A finite number, or None: JSON of other makers writes a missing figure as null or NaN."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        return None
-    return value
 
 
 def decimals(value: object, places: int) -> str:
@@ -45,13 +39,7 @@ def share_of(part: object, of: object) -> str:
 
 def seconds(value: object) -> str:
     """A duration: "45.3 s", "3 min 20 s", "2 h 5 min"."""
-    found = number(value)
-    if found is None:
-        return "–"
-    minutes, rest = divmod(round(found), 60)
-    if minutes >= 60:
-        return f"{minutes // 60} h {minutes % 60} min"
-    return f"{minutes} min {rest} s" if minutes else f"{found:.1f} s"
+    return seconds_text(number(value))
 
 
 def cell(value: object) -> str:

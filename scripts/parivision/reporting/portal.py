@@ -10,10 +10,10 @@ from urllib.parse import quote, urlsplit
 from markupsafe import Markup
 
 from parivision.files import write_atomically
-from parivision.reporting.formats import environment, number
+from parivision.reporting.formats import environment
 from parivision.reporting.label import ReportLabel
 from parivision.reporting.page import content_policy
-from parivision.run_facts import DRIFT_WORDS
+from parivision.run_facts import DRIFT_WORDS, number
 
 _REASONS_SHOWN = 3
 
