@@ -81,6 +81,29 @@ class Settings(BaseSettings):
         Names besides localhost, separated by commas, that a reverse proxy on this machine serves it under.
     dashboard_embedded_by : str
         Origins that may show it in a frame, separated by spaces.
+    api_hosts : str
+        Names besides localhost, separated by commas, that the API is asked under.
+    api_body_mb : float
+        Largest body of a request to the API.
+    api_timeout_seconds : float
+        What an answer of the API may take before the asker is told to come again.
+    api_requests_per_minute : int
+        Of a key that was made without a limit of its own.
+    ledger_days_kept : int
+        Served predictions are kept so long, graded or not.
+    rollout_fewest : int
+        Predictions of a challenger, or graded ones, before it is judged on them.
+    rollout_error_rate, rollout_slowdown, rollout_calibration : float
+        A challenger is rolled back whose share of failures is higher, whose 95th percentile of answering times is so
+        many times the champion's, or whose graded predictions are so far off on average, beyond chance.
+    feed_token, betsapi_token : SecretStr or None
+        What the shot feed that is collected from, and BetsAPI, ask for.
+    betsapi_url : str
+        BetsAPI, or a server that stands in for it.
+    metrics_dir : Path or None
+        Folder that node-exporter's textfile collector reads; `metrics` in the data folder where not set.
+    hook_token : SecretStr or None
+        What Alertmanager shows when it asks for a challenger to be trained.
     """
 
     # An empty variable (`PARIVISION_MONGODB_URI=`) is how a shell or a compose file says "not set".
@@ -124,6 +147,20 @@ class Settings(BaseSettings):
     dashboard_pool: int = Field(default=2, ge=0, le=20)
     dashboard_hosts: str = Field(default="", pattern=r"^[A-Za-z0-9.,: -]*$")
     dashboard_embedded_by: str = Field(default="", pattern=r"^[A-Za-z0-9.:/* '-]*$")
+    api_hosts: str = Field(default="", pattern=r"^[A-Za-z0-9.,: -]*$")
+    api_body_mb: float = Field(default=16, gt=0, le=1024)
+    api_timeout_seconds: float = Field(default=10, gt=0, le=600)
+    api_requests_per_minute: int = Field(default=600, ge=1)
+    ledger_days_kept: int = Field(default=400, ge=1)
+    rollout_fewest: int = Field(default=200, ge=20)
+    rollout_error_rate: float = Field(default=0.01, gt=0, lt=1)
+    rollout_slowdown: float = Field(default=3, gt=1)
+    rollout_calibration: float = Field(default=0.02, gt=0, lt=1)
+    feed_token: SecretStr | None = None
+    betsapi_token: SecretStr | None = None
+    betsapi_url: str = Field(default="https://api.b365api.com", pattern=r"^https?://[^\s]+$")
+    metrics_dir: Path | None = None
+    hook_token: SecretStr | None = None
 
     @classmethod
     def settings_customise_sources(
@@ -142,7 +179,7 @@ class Settings(BaseSettings):
         )
         return init_settings, env_settings, env_file
 
-    @field_validator("data_dir", "alert_file")
+    @field_validator("data_dir", "alert_file", "metrics_dir")
     @classmethod
     def _from_workspace_root(cls, path: Path | None) -> Path | None:
         return None if path is None else workspace_root() / path.expanduser()
