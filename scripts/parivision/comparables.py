@@ -4,25 +4,30 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from math import sqrt
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from parivision import court
-from parivision.charts.theme import wilson_interval
 from parivision.features import ACTIONS, family_of
 from parivision.hypothetical import Shot
+from parivision.nearby import REGIMES, nearby
 from parivision.published import Snapshot
 
+_Z = 1.959964  # two-sided 95 %
 ENOUGH = 200  # comparable shots to look for, by widening the circle
 FEW = 50  # below it, the data hardly know such shots
 RADII_FT = (2.0, 3.0, 4.0, 6.0, 8.0, 12.0)
 _SUPPORT_FT = 3.0
-# How much time is left changes what shots are taken: first and last second left of a regime, and what it is called.
-REGIMES = (
-    (0, 3, "in the last 3 seconds of a period"),
-    (4, 24, "with 4 to 24 seconds left in a period"),
-    (25, 720, "with over 24 seconds left in a period"),
+_TENTHS = 10  # of a foot, in which places are recorded
+_RADII, _NARROW = tuple(round(_TENTHS * radius) for radius in RADII_FT), 3
+# Of `nearby.REGIMES`, in words.
+_WHEN = (
+    "in the last 3 seconds of a period",
+    "with 4 to 24 seconds left in a period",
+    "with over 24 seconds left in a period",
 )
 # Shooters to compare with: how many at most, how many of the latest season make it worth looking no further, how many
 # are taken however few their attempts in the zone, and from how many attempts on all others are.
@@ -41,9 +46,13 @@ class Rate:
 
     @classmethod
     def of(cls, attempts: int, made: int) -> Rate:
-        """From counts."""
-        low, high = wilson_interval([made], [attempts])
-        return cls(attempts, made, made / attempts if attempts else float("nan"), float(low[0]), float(high[0]))
+        """From counts; as `charts.theme.wilson_interval`, which needs arrays and the charts."""
+        if not attempts:
+            return cls(0, 0, *[float("nan")] * 3)
+        p, z2 = made / attempts, _Z**2
+        centre = (p + z2 / (2 * attempts)) / (1 + z2 / attempts)
+        half = _Z / (1 + z2 / attempts) * sqrt(p * (1 - p) / attempts + z2 / (4 * attempts**2))
+        return cls(attempts, made, p, max(0.0, centre - half), min(1.0, centre + half))
 
 
 @dataclass(frozen=True)
@@ -77,42 +86,26 @@ class Comparables:
 
 
 def comparables(shot: Shot, snapshot: Snapshot) -> Comparables:
-    """Real shots like this one, from the smallest circle that holds enough of them."""
-    for widest in (4.0, RADII_FT[-1]):  # most places need no wide look, which is slow where most shots are
-        found = _within(shot, snapshot, widest)
-        if found.enough:
+    """Real shots like this one, from the smallest circle that holds enough of them; its place on the recorded grid."""
+    x, y = court.snap([shot.x_ft, shot.y_ft]).tolist()
+    zone = int(court.zone_number(x, y))
+    return comparables_at(x, y, zone, shot.period_seconds_left, shot.player_id, snapshot)
+
+
+def comparables_at(
+    x_ft: float, y_ft: float, zone: int, period_seconds_left: float, player_id: int, snapshot: Snapshot
+) -> Comparables:
+    """The same for a place on the grid whose zone, a number in `court.ZONES`, is known."""
+    regime = next(number for number, (_, last) in enumerate(REGIMES) if period_seconds_left <= last)
+    x, y = round(x_ft * _TENTHS), round(y_ft * _TENTHS)
+    for radii in (_RADII[:_NARROW], _RADII):  # most places need no wide look
+        found, any_time = nearby(snapshot).within(x, y, zone, radii, regime, player_id)
+        if found.attempts[-1] >= ENOUGH:
             break
-    return found
-
-
-def _within(shot: Shot, snapshot: Snapshot, widest: float) -> Comparables:
-    """As `comparables`, in circles no wider than this."""
-    first, last, when = next(r for r in REGIMES if r[0] <= shot.period_seconds_left <= r[1])
-    radii = [radius for radius in RADII_FT if radius <= widest]
-    near = " + ".join(f"(away > {radius})::INT" for radius in radii[:-1])
-    # The box is what the file's own index of each block can use; the circle is what is meant.
-    sql = f"""
-        SELECT {near} AS ring,
-            count(*) FILTER (timely), count(*) FILTER (timely AND made),
-            count(*) FILTER (timely AND own), count(*) FILTER (timely AND own AND made),
-            count(*) FILTER (away <= {_SUPPORT_FT})
-        FROM (
-            SELECT made, player_id = ? AS own, period_seconds_left BETWEEN ? AND ? AS timely,
-                sqrt((x_ft - ?) ** 2 + (y_ft - ?) ** 2) AS away
-            FROM shots
-            WHERE zone = ? AND place_known AND x_ft BETWEEN ? AND ? AND y_ft BETWEEN ? AND ?
-        )
-        WHERE away <= {widest} GROUP BY ring
-    """  # noqa: S608 (numbers of this module only)
-    box = [shot.x_ft - widest, shot.x_ft + widest, shot.y_ft - widest, shot.y_ft + widest]
-    found = snapshot.rows(sql, [shot.player_id, first, last, shot.x_ft, shot.y_ft, shot.zone, *box])
-    counts = np.zeros((len(radii), 5), dtype=int)
-    for ring, *numbers in found:
-        counts[ring] = numbers
-    within = counts.cumsum(axis=0)
-    chosen = next((i for i, row in enumerate(within) if row[0] >= ENOUGH), len(radii) - 1)
-    attempts, made, own, own_made, _ = (int(n) for n in within[chosen])
-    return Comparables(radii[chosen], when, Rate.of(attempts, made), Rate.of(own, own_made), int(within[-1, 4]))
+    chosen = next((i for i, n in enumerate(found.attempts) if n >= ENOUGH), len(radii) - 1)
+    league = Rate.of(found.attempts[chosen], found.made[chosen])
+    player = Rate.of(found.own[chosen], found.own_made[chosen])
+    return Comparables(RADII_FT[chosen], _WHEN[regime], league, player, any_time[RADII_FT.index(_SUPPORT_FT)])
 
 
 def doubts(shot: Shot, found: Comparables, snapshot: Snapshot, length: str = "ft") -> list[str]:
@@ -123,9 +116,16 @@ def doubts(shot: Shot, found: Comparables, snapshot: Snapshot, length: str = "ft
     length : str
         "ft" or "m", for distances in the sentences.
     """
+    return doubts_at(shot, found, snapshot, shot.zone, shot.distance_ft, length)
+
+
+def doubts_at(
+    shot: Shot, found: Comparables, snapshot: Snapshot, zone: str, distance_ft: float, length: str = "ft"
+) -> list[str]:
+    """The same where the shot's zone and distance are known."""
     said = []
-    heave = shot.distance_ft > 30 and shot.period_seconds_left <= 4
-    if shot.zone == court.BACKCOURT:
+    heave = distance_ft > 30 and shot.period_seconds_left <= 4
+    if zone == court.BACKCOURT:
         said.append("From the own half nearly every shot is a heave at the end of a period, and hardly one goes in.")
     elif heave:
         said.append("A heave at the end of a period: such shots are taken because time runs out, not because they pay.")
@@ -138,24 +138,29 @@ def doubts(shot: Shot, found: Comparables, snapshot: Snapshot, length: str = "ft
     elif found.league.attempts < FEW and not heave:
         said.append(f"Only {found.league.attempts:,} shots near this place were taken {found.when}.")
     if shot.action_type:
-        said += _doubts_of_action(shot, snapshot)
+        said += _doubts_of_action(shot.action_type, distance_ft, snapshot)
     return said
 
 
-def _doubts_of_action(shot: Shot, snapshot: Snapshot) -> list[str]:
-    sql = """
-        SELECT count(*), count(*) FILTER (abs(distance_ft - ?) <= ?) FROM shots WHERE lower(action_type) = lower(?)
-    """
-    total, near = snapshot.rows(sql, [shot.distance_ft, _SUPPORT_FT, shot.action_type])[0]
+def _doubts_of_action(action: str, distance_ft: float, snapshot: Snapshot) -> list[str]:
+    given = distances_of(snapshot).get(action.lower(), np.zeros(0))
+    total, near = len(given), int((np.abs(given - distance_ft) <= _SUPPORT_FT).sum())
     if total < FEW:
-        return [f"The label {shot.action_type} stands on only {total:,} recorded shots."]
+        return [f"The label {action} stands on only {total:,} recorded shots."]
     if near < FEW:
         times = "never" if not near else "once" if near == 1 else f"only {near:,} times"
         return [
-            f"The label {shot.action_type} was {times} given at about this distance, of {total:,} in all: such a shot "
-            f"hardly exists{', and its number means little' if family_of(shot.action_type) == 'dunk' else ''}."
+            f"The label {action} was {times} given at about this distance, of {total:,} in all: such a shot "
+            f"hardly exists{', and its number means little' if family_of(action) == 'dunk' else ''}."
         ]
     return []
+
+
+@lru_cache(maxsize=2)
+def distances_of(snapshot: Snapshot) -> dict[str, npt.NDArray[np.float64]]:
+    """Distances of all shots of each label, in small letters, ft."""
+    found = snapshot.query("SELECT lower(action_type) AS label, list(distance_ft) AS distances FROM shots GROUP BY 1")
+    return {label: np.asarray(of_it, float) for label, of_it in found.itertuples(index=False)}
 
 
 @lru_cache(maxsize=1)
@@ -197,8 +202,21 @@ def well_known(snapshot: Snapshot) -> int:
 
 def expected_rate(snapshot: Snapshot, player_id: int) -> float:
     """What an average shooter makes of an average shot of this player's; of the league's where he has none."""
-    sql = "SELECT coalesce(avg(expected) FILTER (player_id = ?), avg(expected)) FROM shots"
-    return float(snapshot.rows(sql, [player_id])[0][0])
+    rates, of_league = _expected_rates(snapshot)
+    return rates.get(player_id, of_league)
+
+
+def expected_rates(snapshot: Snapshot, player_ids: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+    """The same of several players, shape (n,)."""
+    rates, of_league = _expected_rates(snapshot)
+    return np.array([rates.get(player, of_league) for player in player_ids.tolist()])
+
+
+@lru_cache(maxsize=2)
+def _expected_rates(snapshot: Snapshot) -> tuple[dict[int, float], float]:
+    """By player, and of the league."""
+    by_player = snapshot.rows("SELECT player_id, avg(expected) FROM shots GROUP BY 1")
+    return dict(by_player), float(snapshot.rows("SELECT avg(expected) FROM shots")[0][0])
 
 
 def known_actions(snapshot: Snapshot) -> list[str]:

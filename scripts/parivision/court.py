@@ -67,6 +67,8 @@ ABOVE_BREAK_3 = "Above the Break 3"
 BACKCOURT = "Backcourt"
 ZONES = (RESTRICTED_AREA, PAINT, MID_RANGE, LEFT_CORNER_3, RIGHT_CORNER_3, ABOVE_BREAK_3, BACKCOURT)
 THREE_POINT_ZONES = frozenset({LEFT_CORNER_3, RIGHT_CORNER_3, ABOVE_BREAK_3, BACKCOURT})
+# Points of a make from each zone in ZONES.
+VALUE_OF_ZONE = np.array([3 if zone in THREE_POINT_ZONES else 2 for zone in ZONES])
 
 
 @dataclass(frozen=True)
@@ -105,6 +107,8 @@ class CoordinateSystem:
         return x, y
 
 
+FEET = CoordinateSystem("feet (hoop at 0, 0)", 1.0, 0.0, False)
+METRES = CoordinateSystem("metres (hoop at 0, 0)", METRES_PER_FOOT, 0.0, False)
 NBA_STATS = CoordinateSystem("NBA Stats (tenths of a foot, hoop at 0, 0)", 10.0, 0.0, False)
 ARCHIVE_FEET = CoordinateSystem("archive feet (hoop at 0, 5.25; x mirrored)", 1.0, 5.25, True)
 ARCHIVE_TENS = CoordinateSystem("archive tens of feet (hoop at 0, 5.775)", 0.1, 5.775, False)
@@ -133,11 +137,8 @@ def angle_deg(x_ft: npt.ArrayLike, y_ft: npt.ArrayLike) -> FloatArray:
     return np.where(np.hypot(x_ft, y_ft) == 0, 0.0, angle)
 
 
-def zone(x_ft: npt.ArrayLike, y_ft: npt.ArrayLike) -> npt.NDArray[Any]:
-    """The league's seven basic zones; they cover the plane and do not overlap.
-
-    Returns an array of zone names, dtype object, shape as given.
-    """
+def zone_number(x_ft: npt.ArrayLike, y_ft: npt.ArrayLike) -> npt.NDArray[np.int64]:
+    """Number in `ZONES` of the league's seven basic zones, shape as given; they cover the plane and don't overlap."""
     x, y = np.asarray(x_ft, float), np.asarray(y_ft, float)
     r = distance_ft(x, y)
     conditions = [
@@ -148,12 +149,23 @@ def zone(x_ft: npt.ArrayLike, y_ft: npt.ArrayLike) -> npt.NDArray[Any]:
         (x >= CORNER_THREE_X_FT - _GRID_FT / 2) & (y < _CORNER_TOP_Y_FT),
         r >= ARC_RADIUS_FT,
     ]
-    names: npt.NDArray[Any] = np.array(
-        [BACKCOURT, RESTRICTED_AREA, PAINT, LEFT_CORNER_3, RIGHT_CORNER_3, ABOVE_BREAK_3, MID_RANGE], dtype=object
-    )
+    names = [BACKCOURT, RESTRICTED_AREA, PAINT, LEFT_CORNER_3, RIGHT_CORNER_3, ABOVE_BREAK_3]
+    number = np.full(x.shape, ZONES.index(MID_RANGE))
+    for condition, name in zip(reversed(conditions), reversed(names), strict=True):  # the first that holds decides
+        number[condition] = ZONES.index(name)
+    return number
+
+
+_ZONE_NAMES = np.array(ZONES, dtype=object)
+
+
+def zone(x_ft: npt.ArrayLike, y_ft: npt.ArrayLike) -> npt.NDArray[Any]:
+    """The league's seven basic zones; they cover the plane and do not overlap.
+
+    Returns an array of zone names, dtype object, shape as given.
+    """
     # Numbers first: choosing among names for half a million shots takes a second.
-    number = np.select(conditions, list(range(len(conditions))), default=len(conditions))
-    chosen: npt.NDArray[Any] = names[number]
+    chosen: npt.NDArray[Any] = _ZONE_NAMES[zone_number(x_ft, y_ft)]
     return chosen
 
 

@@ -42,9 +42,15 @@ from parivision.shooting.rates import Z
 # Each family's own rate on top of its parent's, from the root down.
 _SHOOTER = ("player", "player_skill", "player_zone")
 _DEFENCE = ("opponent", "opponent_skill")
+LEVELS = (*_SHOOTER, *_DEFENCE)
 
 
-def skill_variance(shots: Attempts, probability: npt.ArrayLike, past: PriorState) -> tuple[FloatArray, FloatArray]:
+def skill_variance(
+    shots: Attempts,
+    probability: npt.ArrayLike,
+    past: PriorState,
+    behind: Mapping[str, FloatArray] | None = None,
+) -> tuple[FloatArray, FloatArray]:
     """What is not known of the shooter and of the defence, from the past of `features.History.priors`.
 
     Parameters
@@ -54,6 +60,8 @@ def skill_variance(shots: Attempts, probability: npt.ArrayLike, past: PriorState
     probability : array, shape (n,)
         That each goes in; it sets how much luck there is in an attempt.
     past : PriorState
+    behind : mapping of str to array, shape (n,)
+        Decayed attempts of `LEVELS` where they have been looked up already; see `features.History.behind`.
 
     Returns
     -------
@@ -61,13 +69,15 @@ def skill_variance(shots: Attempts, probability: npt.ArrayLike, past: PriorState
         Variances of the make rate (share of 1, squared).
     """
     p = np.asarray(probability, float)
-    return _down(_SHOOTER, shots, p, past), _down(_DEFENCE, shots, p, past)
+    if behind is None:
+        behind = {name: past.ages[name].at(FAMILIES[name].keys(shots), shots.day)[:, 1] for name in LEVELS}
+    return _down(_SHOOTER, behind, p, past), _down(_DEFENCE, behind, p, past)
 
 
-def _down(names: tuple[str, ...], shots: Attempts, p: FloatArray, past: PriorState) -> FloatArray:
-    variance = np.zeros(len(shots))
+def _down(names: tuple[str, ...], behind: Mapping[str, FloatArray], p: FloatArray, past: PriorState) -> FloatArray:
+    variance = np.zeros(len(p))
     for name in names:
-        attempts = past.ages[name].at(FAMILIES[name].keys(shots), shots.day)[:, 1]
+        attempts = behind[name]
         strength = past.strengths[name]
         of_parent = strength / (attempts + strength)
         variance = of_parent**2 * variance + p * (1 - p) / (attempts + strength)

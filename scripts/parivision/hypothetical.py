@@ -7,7 +7,7 @@ them.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from functools import lru_cache
@@ -21,10 +21,12 @@ from parivision import court, doubt
 from parivision.contributions import Contributions, contributions
 from parivision.errors import ParameterError
 from parivision.evaluation import FloatArray
-from parivision.features import LEAGUE_RATE, Attempts, History, as_table
+from parivision.features import LEAGUE_RATE, Attempts, Columns, History, as_columns, as_table, column
+from parivision.features.attempts import action_numbers, position_numbers, team_codes
+from parivision.features.past import day_numbers
 from parivision.predictor import Predictor
 from parivision.shooting.rates import Z
-from parivision.shots import OVERTIME_SECONDS, PERIOD_SECONDS, REGULATION_PERIODS, add_geometry
+from parivision.shots import OVERTIME_SECONDS, PERIOD_SECONDS, REGULATION_PERIODS
 
 Before = Literal["nothing", "own make", "own miss", "opponent make", "opponent miss"]
 CELL_FT = 1.0
@@ -138,7 +140,7 @@ def period_length(period: int) -> int:
     return PERIOD_SECONDS if period <= REGULATION_PERIODS else OVERTIME_SECONDS
 
 
-def expected_run(attempts: int, makes: int) -> float:
+def expected_run(attempts: Any, makes: Any) -> Any:
     """Mean of `player_run` over all orders in which makes and misses can have come.
 
     In a random order the last r are all makes with probability C(n - r, m - r) / C(n, m); summed over r that is
@@ -150,17 +152,26 @@ def expected_run(attempts: int, makes: int) -> float:
 
 @dataclass(frozen=True)
 class Inputs:
-    """Model inputs of n variations of a shot.
+    """Model inputs of n shots.
 
     Attributes
     ----------
     attempts : Attempts
-    table : pd.DataFrame, shape (n, m)
-        As `features.build_features` makes it.
+    columns : Columns
+        What the models read.
+    rate : array, shape (n,)
+        Recent make rate of the league at each place.
     """
 
     attempts: Attempts
-    table: pd.DataFrame
+    columns: Columns
+    rate: FloatArray
+    _all: dict[str, FloatArray]
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """As `features.build_features` makes it, shape (n, m)."""
+        return as_table(self.attempts, self._all)
 
 
 def inputs(shot: Shot, history: History, **varied: npt.ArrayLike | Sequence[str]) -> Inputs:
@@ -177,52 +188,128 @@ def inputs(shot: Shot, history: History, **varied: npt.ArrayLike | Sequence[str]
         Where the shot is not later than the history.
     """
     n = len(next(iter(varied.values()))) if varied else 1  # type: ignore[arg-type]
+    of_all = _columns([shot])
+    columns = {name: np.repeat(values, n) for name, values in of_all.items()}
+    for name, values in varied.items():
+        columns[name] = position_numbers(values) if name == "position" else np.asarray(values)  # type: ignore[arg-type]
+    return inputs_from(columns, history)
 
-    def column(name: str) -> Any:
-        return np.asarray(varied[name]) if name in varied else np.full(n, getattr(shot, name))
 
-    position = np.array([p or None for p in column("position")], dtype=object)
-    games = pd.DataFrame(
-        {
-            "game_id": np.arange(n),  # each alone in its game
-            "season": np.full(n, shot.season, dtype=object),
-            "game_date": np.full(n, np.datetime64(shot.day, "ns")),
-            "player_id": column("player_id").astype(np.int64),
-            "team": np.full(n, shot.team, dtype=object),
-            "opponent": np.full(n, shot.opponent, dtype=object),
-            "home": shot.home,
-            "position": position,
-            "period": shot.period,
-            "period_seconds_left": column("period_seconds_left"),
-            "x_ft": court.snap(column("x_ft")),
-            "y_ft": court.snap(column("y_ft")),
-            "action_type": np.full(n, shot.action_type, dtype=object),
-            "made": False,
-            "place_known": shot.place_known,
-        }
+def inputs_of(shots: Sequence[Shot], history: History) -> Inputs:
+    """The model inputs of any shots; raises as `inputs`."""
+    return inputs_from(_columns(shots), history)
+
+
+_OWN, _MADE, _NOTHING = 1, 2, -1
+BEFORE_NUMBER: dict[Before, int] = {
+    "nothing": _NOTHING,
+    "own make": _OWN + _MADE,
+    "own miss": _OWN,
+    "opponent make": _MADE,
+    "opponent miss": 0,
+}
+
+
+def _columns(shots: Sequence[Shot]) -> dict[str, npt.NDArray[Any]]:
+    """Shots as the arrays that `inputs_from` takes."""
+    columns = {name: np.array([getattr(shot, name) for shot in shots]) for name in _NUMBERS}
+    return columns | {
+        "position": position_numbers([shot.position for shot in shots]),
+        "team": team_codes([shot.team for shot in shots]),
+        "opponent": team_codes([shot.opponent for shot in shots]),
+        "day": day_numbers([shot.day for shot in shots]),
+        "season": np.array([int(shot.season[:4]) for shot in shots]),
+        "action": action_numbers([shot.action_type for shot in shots]),
+        "before": np.array([BEFORE_NUMBER[shot.before] for shot in shots]),
+        "run": np.array([_run(shot) for shot in shots]),
+    }
+
+
+_NUMBERS = (
+    "x_ft",
+    "y_ft",
+    "player_id",
+    "home",
+    "period",
+    "period_seconds_left",
+    "seconds_since",
+    "field_goal_margin",
+    "attempts_in_game",
+    "makes_in_game",
+    "expected_makes",
+    "place_known",
+)
+
+
+def _run(shot: Shot) -> float:
+    return shot.run if shot.run is not None else expected_run(shot.attempts_in_game, shot.makes_in_game)
+
+
+def inputs_from(columns: Mapping[str, npt.NDArray[Any]], history: History) -> Inputs:
+    """The model inputs of n shots, each alone in its game.
+
+    Parameters
+    ----------
+    columns : mapping of str to array, shape (n,)
+        The attributes of `Shot`, but `position`, `team`, `opponent` and `day` as numbers (see `features.attempts`),
+        `season` as the year that it began in, `action` as the number of the label, `before` of `BEFORE_NUMBER`.
+
+    Raises
+    ------
+    ModelError
+        Where a shot is not later than the history.
+    """
+    asked = attempts_of(columns)
+    history.check(asked)
+    return asked_of(asked, moment(columns), history)
+
+
+def asked_of(asked: Attempts, so_far: Mapping[str, FloatArray], history: History) -> Inputs:
+    """The model inputs of attempts of a later day, given what came before each in its game."""
+    found = history.columns(asked, so_far)
+    return Inputs(asked, as_columns(asked, found), found[LEAGUE_RATE], found)
+
+
+def attempts_of(columns: Mapping[str, npt.NDArray[Any]]) -> Attempts:
+    """Shots as the model's inputs are made from them; see `inputs_from`. "game" and "made" are taken where given."""
+    n = len(columns["x_ft"])
+    return Attempts.at(
+        court.snap(columns["x_ft"]),
+        court.snap(columns["y_ft"]),
+        game=columns.get("game", np.arange(n)),
+        season=columns["season"],
+        day=columns["day"],
+        player=columns["player_id"],
+        team=columns["team"],
+        opponent=columns["opponent"],
+        home=columns["home"],
+        position=columns["position"],
+        period=columns["period"],
+        seconds_left=columns["period_seconds_left"].astype(float),
+        place_known=columns["place_known"],
+        action=columns["action"],
+        made=columns.get("made", np.zeros(n)),
     )
-    asked, columns = history.features(history.attempts(add_geometry(games)), slice(None))
-    return Inputs(asked, as_table(asked, columns | _context(shot, asked.seconds_left)))
 
 
-def _context(shot: Shot, seconds_left: FloatArray) -> dict[str, FloatArray]:
+def moment(shots: Mapping[str, npt.NDArray[Any]]) -> dict[str, FloatArray]:
     """The columns of `features.game.game_features` as they would be, each of shape (n,)."""
-    n = len(seconds_left)
-    told = (shot.before != "nothing") & (shot.seconds_since <= period_length(shot.period) - seconds_left)
-    gap = max(shot.seconds_since, 1.0)  # an attempt of the same second does not count as earlier
-    own, made = shot.before.startswith("own"), shot.before.endswith("make")
-    run = shot.run if shot.run is not None else expected_run(shot.attempts_in_game, shot.makes_in_game)
+    before, since = shots["before"], shots["seconds_since"]
+    length = np.where(shots["period"] <= REGULATION_PERIODS, PERIOD_SECONDS, OVERTIME_SECONDS)
+    told = (before != _NOTHING) & (since <= length - shots["period_seconds_left"])
+    gap = np.maximum(since, 1.0)  # an attempt of the same second does not count as earlier
+    own, made = (before & _OWN) > 0, (before & _MADE) > 0
     return {
-        "seconds_since_attempt": np.where(told, min(gap, _LONGEST_GAP_SECONDS), np.nan),
-        "previous_made": np.where(told, float(made), np.nan),
-        "previous_own": np.where(told, float(own), np.nan),
+        "seconds_since_attempt": np.where(told, np.minimum(gap, _LONGEST_GAP_SECONDS), np.nan),
+        "previous_made": np.where(told, made, np.nan),
+        "previous_own": np.where(told, own, np.nan),
         "seconds_since_own_miss": np.where(
-            told & (shot.before == "own miss"), min(gap, _LONGEST_PUT_BACK_SECONDS), np.nan
+            told & (before == BEFORE_NUMBER["own miss"]), np.minimum(gap, _LONGEST_PUT_BACK_SECONDS), np.nan
         ),
-        "field_goal_margin": np.full(n, float(shot.field_goal_margin)),
-        "player_attempts_in_game": np.full(n, float(shot.attempts_in_game)),
-        "player_residual_in_game": np.full(n, shot.makes_in_game - shot.expected_makes),
-        "player_run": np.full(n, float(run)),
+        "field_goal_margin": shots["field_goal_margin"].astype(float),
+        "player_attempts_in_game": shots["attempts_in_game"].astype(float),
+        "player_residual_in_game": shots["makes_in_game"] - shots["expected_makes"],
+        "player_run": shots["run"].astype(float),
     }
 
 
@@ -262,15 +349,15 @@ class Place:
 def place(shot: Shot, history: History) -> Place:
     """What the past says of the shot's place and of the shooter in its zone."""
     found = inputs(shot, history)
-    row = found.table.iloc[0]
-    rate = float(row[LEAGUE_RATE])
-    variance, _ = doubt.skill_variance(found.attempts, [rate], history.priors)
-    difference = float(row["position_prior"] + row["player_zone_prior"])
+    rate = float(column(found.columns, LEAGUE_RATE)[0])
+    behind = history.behind(found.attempts, doubt.LEVELS)
+    variance, _ = doubt.skill_variance(found.attempts, [rate], history.priors, behind)
+    difference = float(sum(column(found.columns, name)[0] for name in ("position_prior", "player_zone_prior")))
     half = {level: Z[level] * float(np.sqrt(variance[0])) for level in LEVELS}
     estimate = Estimate(
         difference, {k: difference - h for k, h in half.items()}, {k: difference + h for k, h in half.items()}
     )
-    known = bool(history.priors.ages["player"].at(found.attempts.player, found.attempts.day)[0, 1] > 0)
+    known = bool(behind["player"][0] > 0)
     return Place(rate, estimate, known)
 
 
@@ -294,6 +381,48 @@ class Answer:
     moved: Contributions | None
 
 
+@dataclass(frozen=True)
+class Estimates:
+    """n probabilities with their intervals, every array of shape (n,).
+
+    Attributes
+    ----------
+    low, high : dict of int to array
+        By level, %.
+    shooter, defence : arrays
+        Variances of the rate that is not known of them (share of 1, squared).
+    player_known : bool array
+        Whether the shooter has any attempts behind him.
+    """
+
+    probability: FloatArray
+    low: dict[int, FloatArray]
+    high: dict[int, FloatArray]
+    shooter: FloatArray
+    defence: FloatArray
+    player_known: npt.NDArray[np.bool_]
+
+    def estimate(self, row: int) -> Estimate:
+        """One of them."""
+        low, high = ({k: float(values[row]) for k, values in ends.items()} for ends in (self.low, self.high))
+        return Estimate(float(self.probability[row]), low, high)
+
+
+def estimates(shots: Attempts, probability: FloatArray, history: History, model_error: float) -> Estimates:
+    """How sure the probabilities of n shots are; see `doubt`.
+
+    Parameters
+    ----------
+    model_error : float
+        From `doubt.model_error`.
+    """
+    behind = history.behind(shots, doubt.LEVELS)
+    shooter, defence = doubt.skill_variance(shots, probability, history.priors, behind)
+    ends = {level: doubt.interval(probability, shooter + defence + model_error**2, level) for level in LEVELS}
+    low, high = ({level: both[end] for level, both in ends.items()} for end in (0, 1))
+    return Estimates(probability, low, high, shooter, defence, behind["player"] > 0)
+
+
 def answer(shot: Shot, predictor: Predictor, model_error: float, usual: float | None = None) -> Answer:
     """The probability of a shot, with its interval (see `doubt`).
 
@@ -305,17 +434,12 @@ def answer(shot: Shot, predictor: Predictor, model_error: float, usual: float | 
         Mean log-odds of the league's rate over the shots that this one is told apart from; none leaves out `moved`.
     """
     found = inputs(shot, predictor.history)
-    p = predictor.model.predict(found.table)
-    shooter, defence = doubt.skill_variance(found.attempts, p, predictor.history.priors)
-    variance = shooter + defence + model_error**2
-    ends = {level: doubt.interval(p, variance, level) for level in LEVELS}
-    estimate = Estimate(
-        float(p[0]), {k: float(e[0][0]) for k, e in ends.items()}, {k: float(e[1][0]) for k, e in ends.items()}
-    )
+    said = estimates(found.attempts, predictor.model.predict(found.columns), predictor.history, model_error)
     moved = None
     if usual is not None and predictor.model.name in EXPLAINED:
         moved = contributions(predictor.model, found.table, usual=usual)
-    return Answer(estimate, float(np.sqrt(shooter[0])), float(np.sqrt(defence[0])), model_error, moved)
+    from_shooter, from_defence = (float(np.sqrt(variance[0])) for variance in (said.shooter, said.defence))
+    return Answer(said.estimate(0), from_shooter, from_defence, model_error, moved)
 
 
 EXPLAINED = ("logistic", "boosting", "hierarchical", "stack")
@@ -331,7 +455,7 @@ def cells() -> tuple[FloatArray, FloatArray]:
 @lru_cache(maxsize=8)
 def _surface(predictor: Predictor, shot: Shot) -> FloatArray:
     x, y = (grid.ravel() for grid in np.meshgrid(*cells()))
-    return predictor.model.predict(inputs(shot, predictor.history, x_ft=x, y_ft=y).table).reshape(len(cells()[1]), -1)
+    return predictor.model.predict(inputs(shot, predictor.history, x_ft=x, y_ft=y).columns).reshape(len(cells()[1]), -1)
 
 
 def surface(shot: Shot, predictor: Predictor) -> FloatArray:
@@ -353,7 +477,7 @@ def by_distance(shot: Shot, predictor: Predictor, farthest_ft: float = 34.0) -> 
     x, y = feet * direction[0], feet * direction[1]
     inside = court.on_court(x, y) & (np.abs(x) <= court.COURT_WIDTH_FT / 2) & (y >= court.BASELINE_Y_FT)
     found = inputs(shot, predictor.history, x_ft=x[inside], y_ft=y[inside])
-    probability = predictor.model.predict(found.table)
+    probability = predictor.model.predict(found.columns)
     value = found.attempts.value
     return pd.DataFrame(
         {"distance_ft": feet[inside], "value": value, "probability": probability, "points": value * probability}
@@ -364,7 +488,7 @@ def by_clock(shot: Shot, predictor: Predictor) -> pd.DataFrame:
     """The same shot in the last minute of its period: `seconds_left`, `probability`."""
     seconds = np.arange(61)
     found = inputs(shot, predictor.history, period_seconds_left=seconds)
-    return pd.DataFrame({"seconds_left": seconds, "probability": predictor.model.predict(found.table)})
+    return pd.DataFrame({"seconds_left": seconds, "probability": predictor.model.predict(found.columns)})
 
 
 def by_shooter(shot: Shot, predictor: Predictor, players: pd.DataFrame) -> pd.DataFrame:
@@ -376,6 +500,6 @@ def by_shooter(shot: Shot, predictor: Predictor, players: pd.DataFrame) -> pd.Da
         `player_id` and `position` ("" where it is not known), a row a shooter.
     """
     found = inputs(shot, predictor.history, player_id=players["player_id"], position=players["position"])
-    table = players.assign(probability=predictor.model.predict(found.table))
+    table = players.assign(probability=predictor.model.predict(found.columns))
     table = table.sort_values("probability", kind="stable", ignore_index=True)
     return table.assign(percentile=100 * (np.arange(len(table)) + 0.5) / max(1, len(table)))

@@ -19,6 +19,7 @@ from parivision.errors import ModelError
 from parivision.features import FEATURES, LEAGUE_RATE
 from parivision.models import KINDS, Boosting, Calibration, Logistic
 from parivision.models.base import logit, sigmoid
+from parivision.models.gapless import Gapless
 
 
 def test_boosting_depends_on_its_seed_alone() -> None:
@@ -216,3 +217,37 @@ def test_without_the_constraint_contrary_results_would_lower_it(kind: str) -> No
     free = [rise(contrary(kind, constrained=False), name, 0.1).min() for name in rising(kind)]
     assert min(free) < -0.1  # so it would have been seen
     assert max(rise(trees(kind), name, 0.1).max() for name in rising(kind)) > 0.05
+
+
+# Of every split, itself and its nearest neighbours: where a tree could go another way.
+@pytest.mark.parametrize("kind", KINDS)
+def test_trees_without_gaps_give_the_same_bits(kind: str) -> None:
+    booster, random = trees(kind).booster, np.random.default_rng(4)
+    nodes, n = booster.trees_to_dataframe(), 3000
+    columns = []
+    for name, type_ in zip(booster.feature_names, booster.feature_types, strict=True):
+        splits = nodes.loc[nodes["Feature"] == name, "Split"].dropna().to_numpy(np.float32)
+        if type_ == "c":
+            columns.append(random.integers(0, 8, n).astype(np.float32))
+            continue
+        near = random.choice(splits if len(splits) else np.zeros(1, np.float32), n)
+        ends = np.array([-np.inf, np.inf, 0.0], np.float32)[random.integers(0, 3, n)]
+        columns.append(np.where(ends == 0, near, np.nextafter(near, ends)))
+    inputs = np.column_stack(columns)
+    inputs[random.random(inputs.shape) < 0.3] = np.nan
+    inputs[0] = np.nan
+    offset = random.normal(size=n)
+    expected = booster.inplace_predict(inputs, base_margin=offset, validate_features=False)
+    assert np.array_equal(Gapless(booster).predict(inputs, offset), expected)
+    assert expected.std() > 0.05
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_shot_gets_the_same_number_in_any_company(kind: str) -> None:
+    """Few shots and many are predicted by different trees, in different numbers of threads."""
+    model, table = trees(kind), features(SHOTS)
+    many = model.predict(table)
+    assert len(table) > 2000
+    few = np.concatenate([model.predict(table.iloc[i : i + 500]) for i in range(0, len(table), 500)])
+    assert np.array_equal(many, few)
+    assert np.array_equal(model.predict(pd.concat([table] * 3)), np.tile(many, 3))

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from parivision import court
 
-SYSTEMS = (court.NBA_STATS, *court.ARCHIVE_SYSTEMS)
+SYSTEMS = (court.FEET, court.METRES, court.NBA_STATS, *court.ARCHIVE_SYSTEMS)
 tenths_x = st.integers(-260, 260)
 tenths_y = st.integers(-62, 890)
 

@@ -16,9 +16,10 @@ from hypothesis import strategies as st
 from published_workspace import HOSTILE, workspace
 
 from parivision import comparables, court, doubt, hypothetical
+from parivision.asked import STRANGER, find_player
 from parivision.charts import prediction, theme
 from parivision.dashboard.page import Shown
-from parivision.dashboard.pages.predict import STRANGER, Predict, PredictState, find_player
+from parivision.dashboard.pages.predict import Predict, PredictState
 from parivision.dashboard.rendering import percent, render
 from parivision.dashboard.session import Session
 from parivision.errors import ParameterError

@@ -20,7 +20,7 @@ from simulated_shots import features, league
 import parivision
 from parivision import court, evaluation, models
 from parivision.errors import ModelError, PariVisionError
-from parivision.features import LEAGUE_RATE
+from parivision.features import LEAGUE_RATE, Columns
 from parivision.models import (
     CANDIDATES,
     KINDS,
@@ -328,3 +328,12 @@ def test_the_regression_converges_on_results_that_contradict_where_it_starts(
     assert weight * (made - p).sum() == pytest.approx(1e-3 * model.intercept, abs=0.02 * weight)
     elsewhere = model.predict(table.iloc[:500])
     assert ((elsewhere >= 0) & (elsewhere <= 1)).all()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("name", list(CANDIDATES))
+def test_plain_columns_are_read_as_a_table_is(kind: str, name: str) -> None:
+    model, table = fitted(kind, name), features(SHOTS).head(2500)
+    columns = Columns({column: table[column].to_numpy() for column in table})
+    assert np.array_equal(model.predict(columns), model.predict(table))
+    assert np.array_equal(model.predict(columns.rows(slice(7, 9))), model.predict(table.iloc[7:9]))

@@ -11,7 +11,7 @@ in `priors.FAMILIES`.
 """
 
 from parivision.features.attempts import SKILL_OF_ZONE, Attempts, attempts, elapsed_seconds
-from parivision.features.build import History, as_table, build_features, features_and_history, future_leaks
+from parivision.features.build import History, as_columns, as_table, build_features, features_and_history, future_leaks
 from parivision.features.columns import (
     ACTION_FAMILIES,
     ACTIONS,
@@ -26,6 +26,7 @@ from parivision.features.columns import (
     family_of,
 )
 from parivision.features.past import past_sums
+from parivision.features.table import Columns, Features, column, matrix
 
 __all__ = [
     "ACTIONS",
@@ -40,13 +41,18 @@ __all__ = [
     "SKILLS",
     "SKILL_OF_ZONE",
     "Attempts",
+    "Columns",
+    "Features",
     "History",
+    "as_columns",
     "as_table",
     "attempts",
     "build_features",
+    "column",
     "elapsed_seconds",
     "family_of",
     "features_and_history",
     "future_leaks",
+    "matrix",
     "past_sums",
 ]

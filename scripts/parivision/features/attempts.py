@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields, replace
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -68,7 +69,23 @@ class Attempts:
 
     def take(self, rows: Any) -> Attempts:
         """These rows only."""
+        if isinstance(rows, slice) and rows == slice(None):
+            return self
         return replace(self, **{f.name: getattr(self, f.name)[rows] for f in fields(self)})
+
+    @classmethod
+    def at(cls, x_ft: FloatArray, y_ft: FloatArray, **rest: Any) -> Attempts:
+        """Attempts from places, shape (n,), whose geometry is worked out here, and all the other arrays."""
+        zone = court.zone_number(x_ft, y_ft)
+        return cls(
+            x_ft=x_ft,
+            y_ft=y_ft,
+            distance_ft=court.distance_ft(x_ft, y_ft),
+            angle_deg=court.angle_deg(x_ft, y_ft),
+            zone=zone,
+            value=court.VALUE_OF_ZONE[zone],
+            **rest,
+        )
 
 
 def attempts(shots: pd.DataFrame) -> Attempts:
@@ -99,14 +116,43 @@ def attempts(shots: pd.DataFrame) -> Attempts:
 
 def team_code(team: pd.Series[Any]) -> IntArray:
     """A team's letters as one number, the same in every table: digits of base 27."""
-    codes = {name: sum((ord(c) - 64) * 27**i for i, c in enumerate(reversed(name))) for name in team.unique()}
-    return _numbers(team, codes).astype(np.int64)
+    return _numbers(team, {name: _team_number(name) for name in team.unique()}).astype(np.int64)
+
+
+@lru_cache(maxsize=4096)
+def _team_number(name: str) -> int:
+    return sum((ord(c) - 64) * 27**i for i, c in enumerate(reversed(name)))
 
 
 def action_number(action_type: pd.Series[Any]) -> FloatArray:
     """The scorer's labels as numbers in ACTIONS; missing where the label is not among them."""
-    numbers = {label: _ACTION_NUMBER.get(str(label).lower(), np.nan) for label in action_type.unique()}
-    return _numbers(action_type, numbers)
+    return _numbers(action_type, {label: _action_number(label) for label in action_type.unique()})
+
+
+def _action_number(label: Any) -> float:
+    return _ACTION_NUMBER.get(str(label).lower(), np.nan)
+
+
+def team_codes(names: Iterable[str]) -> IntArray:
+    """As `team_code`, of texts as they come."""
+    return np.array(_each(names, _team_number), dtype=np.int64)
+
+
+def action_numbers(labels: Iterable[str]) -> FloatArray:
+    """As `action_number`, of texts as they come."""
+    return np.array(_each(labels, _action_number), dtype=float)
+
+
+def position_numbers(positions: Iterable[str | None]) -> IntArray:
+    """Number of G, F and C; `NO_POSITION` for anything else."""
+    return np.array(_each(positions, lambda name: _POSITION_NUMBER.get(name, NO_POSITION)), dtype=np.int64)
+
+
+def _each(names: Iterable[Any], number: Callable[[Any], float]) -> list[float]:
+    """The number of each name, each different name asked for once."""
+    listed = names.tolist() if isinstance(names, np.ndarray) else list(names)
+    numbers = {name: number(name) for name in set(listed)}
+    return [numbers[name] for name in listed]
 
 
 def _numbers(names: pd.Series[Any], numbers: Mapping[Any, float], otherwise: float = np.nan) -> FloatArray:

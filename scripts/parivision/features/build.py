@@ -4,27 +4,31 @@ from __future__ import annotations
 
 import json
 import zlib
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from parivision.errors import ModelError
 from parivision.features.attempts import NO_POSITION, Attempts, attempts
 from parivision.features.columns import CONTEXT, LEAGUE_RATE, REVIEW_FEATURES
 from parivision.features.game import game_features, rest_from_state, rest_of_history
+from parivision.features.morning import Morning
 from parivision.features.past import Ages, FloatArray, IntArray
 from parivision.features.priors import FAMILIES, PriorState, level_from_state, priors_from_state, priors_of_history
+from parivision.features.table import Columns
 from parivision.files import replacing
 from parivision.shots import REGULATION_PERIODS, place_known, stand_ins
 
 _HEAVE_FT = 30.0
 _HEAVE_SECONDS = 4
+_MORNINGS = 4  # days at once, and kept, for which tables are worth making
 
 
 @dataclass(frozen=True)
@@ -46,14 +50,21 @@ class History:
     rest: Mapping[str, Ages]
     last_day: int
     stand_ins: list[tuple[float, float]]
+    _mornings: dict[int, Morning] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def attempts(self, games: pd.DataFrame) -> Attempts:
         """Arrays of canonical shots of a later day; where they don't say whether a place is known, the past does."""
         if "place_known" not in games:
-            points = zip(games["x_ft"].tolist(), games["y_ft"].tolist(), strict=True)
-            stand_ins = {(0.0, 0.0), *self.stand_ins}
-            games = games.assign(place_known=[point not in stand_ins for point in points])
+            x, y = (games[name].to_numpy(float) for name in ("x_ft", "y_ft"))
+            games = games.assign(place_known=self.place_known(x, y))
         return attempts(games)
+
+    def place_known(self, x_ft: FloatArray, y_ft: FloatArray) -> npt.NDArray[np.bool_]:
+        """Whether a place is one that somebody measured, as far as the past tells, shape (n,)."""
+        known = np.ones(len(x_ft), dtype=bool)
+        for x, y in {(0.0, 0.0), *self.stand_ins}:
+            known &= (x_ft != x) | (y_ft != y)
+        return known
 
     def features(self, games: Attempts, rows: slice | IntArray) -> tuple[Attempts, dict[str, FloatArray]]:
         """Inputs of some attempts of one or more games of a later day.
@@ -79,13 +90,74 @@ class History:
         ModelError
             Where a shot is not later than the history.
         """
-        if len(games) and int(games.day.min()) <= self.last_day:
-            raise ModelError("a shot is not later than the history that it is to be judged by; build again")
-        residual = games.made - level_from_state(games, self.priors)
+        self.check(games)
+        residual = games.made - self.level(games)
         so_far = {name: values[rows] for name, values in game_features(games, residual).items()}
         asked = games.take(rows)
-        priors = priors_from_state(asked, self.priors)
-        return asked, _all_columns(asked, priors, rest_from_state(asked, self.rest), so_far)
+        return asked, self.columns(asked, so_far)
+
+    def columns(self, asked: Attempts, so_far: Mapping[str, FloatArray]) -> dict[str, FloatArray]:
+        """Inputs of attempts of a later day, given what happened before each in its game.
+
+        Parameters
+        ----------
+        so_far : mapping of str to array, shape (n,)
+            The columns of `game.game_features`.
+
+        Returns
+        -------
+        dict
+            As the second of `features`.
+        """
+        past = self._by_day(asked, lambda morning, a: morning.columns(a))
+        if past is None:
+            past = {**rest_from_state(asked, self.rest), **priors_from_state(asked, self.priors)}
+        return _all_columns(asked, past, so_far)
+
+    def behind(self, asked: Attempts, families: Iterable[str]) -> dict[str, FloatArray]:
+        """Decayed attempts that the rates of some families stand on, by family, each of shape (n,)."""
+        names = tuple(families)
+        told = self._by_day(asked, lambda morning, a: morning.behind(a, names))
+        if told is not None:
+            return told
+        return {name: self.priors.ages[name].at(FAMILIES[name].keys(asked), asked.day)[:, 1] for name in names}
+
+    def check(self, games: Attempts) -> None:
+        """ModelError where a shot is not later than the history."""
+        if len(games) and int(games.day.min()) <= self.last_day:
+            raise ModelError("a shot is not later than the history that it is to be judged by; build again")
+
+    def morning(self, day: int) -> Morning:
+        """What is known on the morning of a later day; the last few asked for are kept."""
+        found = self._mornings.get(day)
+        if found is None:
+            found = Morning(self.priors, self.rest, day)
+            for old in list(self._mornings)[: 1 - _MORNINGS]:
+                self._mornings.pop(old, None)  # another thread may have been quicker
+            self._mornings[day] = found
+        return found
+
+    def level(self, a: Attempts) -> FloatArray:
+        """Recent make rate of the league at the place of attempts of a later day, shape (n,)."""
+        found = self._by_day(a, lambda morning, part: {LEAGUE_RATE: morning.level(part)})
+        return level_from_state(a, self.priors) if found is None else found[LEAGUE_RATE]
+
+    def _by_day(
+        self, a: Attempts, told: Callable[[Morning, Attempts], dict[str, FloatArray]]
+    ) -> dict[str, FloatArray] | None:
+        """Columns from the morning of each shot's day, each of shape (n,); None where there are none or many days."""
+        if not len(a):
+            return None
+        if (a.day == a.day[0]).all():
+            return told(self.morning(int(a.day[0])), a)
+        days, of = np.unique(a.day, return_inverse=True)
+        if len(days) > _MORNINGS:
+            return None
+        order = np.argsort(of, kind="stable")
+        parts = np.split(order, np.cumsum(np.bincount(of))[:-1])
+        found = [told(self.morning(int(day)), a.take(rows)) for day, rows in zip(days, parts, strict=True)]
+        back = np.argsort(order, kind="stable")
+        return {name: np.concatenate([columns[name] for columns in found])[back] for name in found[0]}
 
     def save(self, path: str | Path) -> Path:
         """Write as a NumPy archive of plain arrays, whole or not at all."""
@@ -154,7 +226,7 @@ def features_and_history(shots: pd.DataFrame) -> tuple[pd.DataFrame, History]:
     a = attempts(shots)
     priors, state = priors_of_history(a)
     rest, ages = rest_of_history(a)
-    columns = _all_columns(a, priors, rest, game_features(a, a.made - priors[LEAGUE_RATE]))
+    columns = _all_columns(a, {**rest, **priors}, game_features(a, a.made - priors[LEAGUE_RATE]))
     return as_table(a, columns, shots.index), History(
         state, ages, int(a.day.max(initial=-1)), stand_ins(shots[shots["season"] == shots["season"].max()])
     )
@@ -162,16 +234,21 @@ def features_and_history(shots: pd.DataFrame) -> tuple[pd.DataFrame, History]:
 
 def as_table(a: Attempts, columns: Mapping[str, FloatArray], index: pd.Index[Any] | None = None) -> pd.DataFrame:
     """Columns as `build_features` returns them."""
+    return pd.DataFrame(_named(a, columns), index=index)
+
+
+def as_columns(a: Attempts, columns: Mapping[str, FloatArray]) -> Columns:
+    """The same for models alone, without the time that a table takes."""
+    return Columns(_named(a, columns))
+
+
+def _named(a: Attempts, columns: Mapping[str, FloatArray]) -> dict[str, Any]:
     inputs = {name: columns[name].astype(np.float32) for name in (*REVIEW_FEATURES, *CONTEXT)}
-    identity = {"player_id": a.player, "team_code": a.team, "opponent_code": a.opponent}
-    return pd.DataFrame({**inputs, **identity}, index=index)
+    return {**inputs, "player_id": a.player, "team_code": a.team, "opponent_code": a.opponent}
 
 
 def _all_columns(
-    a: Attempts,
-    priors: Mapping[str, FloatArray],
-    rest: Mapping[str, FloatArray],
-    so_far: Mapping[str, FloatArray],
+    a: Attempts, past: Mapping[str, FloatArray], so_far: Mapping[str, FloatArray]
 ) -> dict[str, FloatArray]:
     # A stand-in for a place is worth its zone and no more: believing it costs calibration in the next season.
     known = a.place_known
@@ -190,9 +267,8 @@ def _all_columns(
         "home": a.home.astype(float),
         "position": np.where(a.position == NO_POSITION, np.nan, a.position),
         "action_family": a.action_family,
-        **rest,
         **so_far,
-        **priors,
+        **past,
     }
 
 

@@ -127,9 +127,12 @@ def rest_of_history(a: Attempts) -> tuple[dict[str, FloatArray], dict[str, Ages]
 
 def rest_from_state(a: Attempts, ages: Mapping[str, Ages]) -> dict[str, FloatArray]:
     """The same columns for shots of a later day than all that went into `ages`."""
-    columns = {name: ages[name].days_since(keys, a.day) for name, keys in _who(a).items()}
-    before = ages["season"].at(_season_key(a), a.day)[:, 0]
-    return _rest(columns, before, a)
+    return rest_of(a, {name: ages[name].days_since(keys, a.day) for name, keys in _who(a).items()}, ages["season"])
+
+
+def rest_of(a: Attempts, days: Mapping[str, FloatArray], season: Ages) -> dict[str, FloatArray]:
+    """The same where the days since the last game of each player, team and opponent, shape (n,), are known."""
+    return _rest(days, season.at(_season_key(a), a.day)[:, 0], a)
 
 
 def _who(a: Attempts) -> dict[str, IntArray]:

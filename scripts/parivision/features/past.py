@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import date
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +18,12 @@ _FIRST_DAY = pd.Timestamp("1940-01-01")
 def day_number(game_date: pd.Series[pd.Timestamp]) -> IntArray:
     """Days since a day before any game, shape (n,)."""
     return np.asarray((game_date - _FIRST_DAY).dt.days, dtype=np.int64)
+
+
+def day_numbers(days: Iterable[date] | npt.NDArray[np.datetime64]) -> IntArray:
+    """As `day_number`, of dates or of an array of them."""
+    dates = days if isinstance(days, np.ndarray) else list(days)
+    return (np.asarray(dates, dtype="datetime64[D]") - np.datetime64(_FIRST_DAY, "D")).astype(np.int64)
 
 
 @dataclass(frozen=True)
@@ -200,7 +208,7 @@ def estimate_strength(
     return chosen[moment], float(chosen[-1])
 
 
-def shrunk(sums: FloatArray, parent: FloatArray, strength: FloatArray | float) -> FloatArray:
-    """Rate of the past, pulled towards the parent's as by `strength` attempts of it, shape (n,)."""
-    rate: FloatArray = (sums[:, 0] + strength * parent) / (sums[:, 1] + strength)
+def shrunk(sums: FloatArray, parent: FloatArray | float, strength: FloatArray | float) -> FloatArray:
+    """Rate of the past (..., 2), pulled towards the parent's as by `strength` attempts of it, shape (...)."""
+    rate: FloatArray = (sums[..., 0] + strength * parent) / (sums[..., 1] + strength)
     return rate

@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 from scipy import sparse
 
 from parivision import court
@@ -25,7 +26,7 @@ from parivision.features.attempts import SKILL_NAMES, Attempts
 from parivision.features.past import Ages, FloatArray, IntArray, Past, estimate_strength, shrunk
 
 # Where a table starts there is no past: rates of an average league, that the data soon outweighs.
-_STARTING_RATES = np.array(
+STARTING_RATES = np.array(
     [{"rim": 0.60, "short": 0.40, "mid": 0.40, "three": 0.36, "heave": 0.02}[s] for s in SKILL_NAMES]
 )
 # Depth of a cell of the level by zone, ft: fine where the rate is steep or its recording changes, whole elsewhere.
@@ -38,7 +39,7 @@ _CELL_DEPTH_FT = {
 _DEPTH_BY_ZONE = np.array([_CELL_DEPTH_FT.get(zone, 100.0) for zone in court.ZONES])
 _FARTHEST_CELL_FT = 34.0
 _UNKNOWN_CELL = 99
-_DISTANCE_BANDS_FT = (4.0, 8.0, 12.0, 16.0, 20.0, 23.75, 26.0, 28.0)
+DISTANCE_BANDS_FT = (4.0, 8.0, 12.0, 16.0, 20.0, 23.75, 26.0, 28.0)
 _AVERAGE_ATTEMPTS_PLAYERS = 450  # players in a league: the usage of an average one is 1
 
 
@@ -67,13 +68,15 @@ class Family:
     above: str
 
 
-def _cell(a: Attempts) -> IntArray:
+def cell(a: Attempts) -> IntArray:
+    """Number of each shot's cell of the level, below 100 for each zone."""
     depth = (np.minimum(a.distance_ft, _FARTHEST_CELL_FT) / _DEPTH_BY_ZONE[a.zone]).astype("int64")
     return a.zone * 100 + np.where(a.place_known, depth, _UNKNOWN_CELL)
 
 
-def _band(a: Attempts) -> IntArray:
-    return np.digitize(a.distance_ft, _DISTANCE_BANDS_FT).astype("int64")
+def band(a: Attempts) -> IntArray:
+    """Number of each shot's band of distance."""
+    return np.digitize(a.distance_ft, DISTANCE_BANDS_FT).astype("int64")
 
 
 def _by_skill(key: IntArray, a: Attempts) -> IntArray:
@@ -87,13 +90,13 @@ def _action(a: Attempts) -> IntArray:
 # Half-lives are those whose one-step-ahead errors were smallest on the seasons 2016-17 to 2019-20 before February.
 FAMILIES: dict[str, Family] = {
     "zone": Family(lambda a: a.zone, 300, 300, "start", "made"),
-    "place": Family(_cell, 300, 300, "zone", "made"),
-    "level": Family(_cell, 30, 500, "place", "made"),
+    "place": Family(cell, 300, 300, "zone", "made"),
+    "level": Family(cell, 30, 500, "place", "made"),
     "position": Family(lambda a: _by_skill(a.position, a), 500, 1000, "", "level"),
     "player": Family(lambda a: a.player, 500, 300, "", "position"),
     "player_skill": Family(lambda a: _by_skill(a.player, a), 500, 300, "player", "position"),
     "player_zone": Family(lambda a: a.player * 8 + a.zone, 500, 600, "player_skill", "position"),
-    "player_distance": Family(lambda a: a.player * 16 + _band(a), 500, 600, "player_skill", "position"),
+    "player_distance": Family(lambda a: a.player * 16 + band(a), 500, 600, "player_skill", "position"),
     "team": Family(lambda a: a.team, 120, 1200, "", "position"),
     "team_skill": Family(lambda a: _by_skill(a.team, a), 120, 1200, "team", "position"),
     "opponent": Family(lambda a: a.opponent, 250, 2500, "", "position"),
@@ -131,6 +134,7 @@ class Bumps:
     WIDTH_FT = 4.0
     REACH_FT = 29.0
     _LEAST = 0.02
+    _AT_ONCE = 2000  # shots
 
     def __init__(self) -> None:
         grid = [
@@ -140,20 +144,26 @@ class Bumps:
             if np.hypot(x, y) < self.REACH_FT
         ]
         self.centres = np.array(grid)
+        self._x, self._column = np.unique(self.centres[:, 0], return_inverse=True)
+        self._y, self._row = np.unique(self.centres[:, 1], return_inverse=True)
 
     def weights(self, a: Attempts) -> sparse.csr_array:
         """Weight of each bump at each shot, shape (n, bumps); nothing where the place is not known."""
-        n = len(a)
-        if n <= 1000:
-            return sparse.csr_array(self._dense(a))
-        return sparse.vstack([sparse.csr_array(self._dense(a.take(slice(i, i + 50_000)))) for i in range(0, n, 50_000)])
+        blocks = [slice(first, first + self._AT_ONCE) for first in range(0, max(1, len(a)), self._AT_ONCE)]
+        dense = (self.dense(a.x_ft[rows], a.y_ft[rows], a.place_known[rows]) for rows in blocks)
+        return sparse.vstack([sparse.csr_array(block) for block in dense], format="csr")
 
-    def _dense(self, a: Attempts) -> FloatArray:
-        squared = (a.x_ft[:, None] - self.centres[:, 0]) ** 2 + (a.y_ft[:, None] - self.centres[:, 1]) ** 2
-        weight: FloatArray = np.exp(-squared / (2 * self.WIDTH_FT**2))
-        weight /= np.maximum(weight.sum(axis=1, keepdims=True), 1e-6)
-        weight[(weight < self._LEAST) | ~a.place_known[:, None]] = 0.0
-        return weight
+    def dense(self, x_ft: FloatArray, y_ft: FloatArray, place_known: npt.NDArray[np.bool_]) -> FloatArray:
+        """The same of a few shots, as a full array."""
+        # A Gaussian bump is that of its x times that of its y, and few bumps differ in either.
+        of_x, of_y = (
+            np.exp((lines[:, None] - at) ** 2 / (-2 * self.WIDTH_FT**2))
+            for lines, at in ((self._x, x_ft), (self._y, y_ft))
+        )
+        weight: FloatArray = of_x[self._column] * of_y[self._row]
+        weight /= np.maximum(weight.sum(axis=0), 1e-6)
+        weight *= (weight >= self._LEAST) & place_known
+        return weight.T
 
 
 BUMPS = Bumps()
@@ -188,7 +198,7 @@ def priors_of_history(a: Attempts) -> tuple[dict[str, FloatArray], PriorState]:
     moment = np.unique(a.day, return_inverse=True)[1].astype("int64")
     ages: dict[str, Ages] = {}
     strengths: dict[str, float] = {}
-    rates: dict[str, FloatArray] = {"start": _STARTING_RATES[a.skill], "": np.zeros(len(a))}
+    rates: dict[str, FloatArray] = {"start": STARTING_RATES[a.skill], "": np.zeros(len(a))}
     for name, family in FAMILIES.items():
         result = _result(family, rates, a)
         past = Past(family.keys(a), a.day, family.half_life_days)
@@ -205,7 +215,7 @@ def priors_of_history(a: Attempts) -> tuple[dict[str, FloatArray], PriorState]:
     habits = {}
     for name, (keys, values) in _habits(a).items():
         habits[name], ages[name] = Past(keys, a.day, 500.0).sums(values)
-    return _named(rates, habits), PriorState(ages, strengths)
+    return named(rates, habits), PriorState(ages, strengths)
 
 
 def level_from_state(a: Attempts, state: PriorState) -> FloatArray:
@@ -214,7 +224,7 @@ def level_from_state(a: Attempts, state: PriorState) -> FloatArray:
 
 
 def _rates_from_state(a: Attempts, state: PriorState, names: Iterable[str]) -> dict[str, FloatArray]:
-    rates: dict[str, FloatArray] = {"start": _STARTING_RATES[a.skill], "": np.zeros(len(a))}
+    rates: dict[str, FloatArray] = {"start": STARTING_RATES[a.skill], "": np.zeros(len(a))}
     for name in names:
         family = FAMILIES[name]
         sums = state.ages[name].at(family.keys(a), a.day)
@@ -231,7 +241,7 @@ def priors_from_state(a: Attempts, state: PriorState) -> dict[str, FloatArray]:
         state.strengths["surface"],
     )
     habits = {name: state.ages[name].at(keys, a.day) for name, (keys, _) in _habits(a).items()}
-    return _named(rates, habits)
+    return named(rates, habits)
 
 
 def _result(family: Family, rates: Mapping[str, FloatArray], a: Attempts) -> FloatArray:
@@ -278,7 +288,8 @@ def _habits(a: Attempts) -> dict[str, tuple[IntArray, FloatArray]]:
     }
 
 
-def _named(rates: Mapping[str, FloatArray], habits: Mapping[str, FloatArray]) -> dict[str, FloatArray]:
+def named(rates: Mapping[str, FloatArray], habits: Mapping[str, FloatArray]) -> dict[str, FloatArray]:
+    """Columns of n shots from the rates of all families, shape (n,), and from the sums of `_habits`, shape (n, m)."""
     attempts, distance = habits["usage"][:, 0], habits["usage"][:, 1]
     league_share = (habits["league_skill"][:, 0] + 1) / (habits["league"][:, 0] + len(SKILL_NAMES))
     return {

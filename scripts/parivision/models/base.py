@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from parivision.features import LEAGUE_RATE
+from parivision.features import LEAGUE_RATE, Features, column
 
 FloatArray = npt.NDArray[np.float64]
 KINDS = ("pre_shot", "review")
@@ -89,7 +89,7 @@ class Model(ABC):
         """Learn from features (n, m), results and weights (n,); `validation` (features, made) may stop it early."""
 
     @abstractmethod
-    def _predict(self, features: pd.DataFrame) -> FloatArray:
+    def _predict(self, features: Features) -> FloatArray:
         """Probabilities before calibration, shape (n,)."""
 
     @abstractmethod
@@ -100,7 +100,7 @@ class Model(ABC):
     def load(self, data: bytes) -> None:
         """Become the model that `dump` described; ValueError where the data describe another or none."""
 
-    def predict(self, features: pd.DataFrame) -> FloatArray:
+    def predict(self, features: Features) -> FloatArray:
         """Probability that each shot goes in, shape (n,)."""
         probability = self._predict(features)
         return probability if self.calibration is None else self.calibration.apply(probability)
@@ -151,9 +151,9 @@ def logit(probability: npt.ArrayLike) -> FloatArray:
     return odds
 
 
-def league_log_odds(features: pd.DataFrame) -> FloatArray:
+def league_log_odds(features: Features) -> FloatArray:
     """Log-odds of the league's recent rate at each shot's place, shape (n,): the offset that models start from."""
-    return logit(features[LEAGUE_RATE].to_numpy(float))
+    return logit(column(features, LEAGUE_RATE))
 
 
 def sigmoid(log_odds: npt.ArrayLike) -> FloatArray:

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from parivision import court
+from parivision.features import Features, column
 from parivision.models.base import FloatArray, JsonModel
 
 
@@ -31,7 +32,7 @@ class Constant(JsonModel):
         """See `Model.fit`."""
         self.rate = float(np.average(made, weights=weight))
 
-    def _predict(self, features: pd.DataFrame) -> FloatArray:
+    def _predict(self, features: Features) -> FloatArray:
         return np.full(len(features), self.rate)
 
     def _content(self) -> dict[str, Any]:
@@ -71,8 +72,8 @@ class ZoneRate(JsonModel):
         overall = made.mean()
         self.rates = (makes + 10 * overall) / (attempts + 10)  # ten league shots, for a zone that nobody shot from
 
-    def _predict(self, features: pd.DataFrame) -> FloatArray:
-        rates: FloatArray = self.rates[features["zone"].to_numpy(int)]
+    def _predict(self, features: Features) -> FloatArray:
+        rates: FloatArray = self.rates[column(features, "zone").astype(int)]
         return rates
 
     def _content(self) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from parivision.features import SKILL_OF_ZONE
+from parivision.features import SKILL_OF_ZONE, Features
 from parivision.models.base import FloatArray, JsonModel, logit, sigmoid
 from parivision.models.logistic import Logistic
 
@@ -73,11 +73,11 @@ class Hierarchical(JsonModel):
         self.effects = {name: Effect() for name in ("player", "player_zone", "opponent_skill")}
 
     @staticmethod
-    def _levels(features: pd.DataFrame) -> dict[str, IntArray]:
+    def _levels(features: Features) -> dict[str, IntArray]:
         """The level of each factor that a shot belongs to, each of shape (n,)."""
-        zone = features["zone"].to_numpy(np.int64)
-        player = features["player_id"].to_numpy(np.int64)
-        opponent = features["opponent_code"].to_numpy(np.int64)
+        zone, player, opponent = (
+            np.asarray(features[name]).astype(np.int64) for name in ("zone", "player_id", "opponent_code")
+        )
         return {
             "player": player,
             "player_zone": player * _PLACES + zone,
@@ -130,13 +130,13 @@ class Hierarchical(JsonModel):
                 break
         self.intercept, self.slope = map(float, line)
 
-    def _predict(self, features: pd.DataFrame) -> FloatArray:
+    def _predict(self, features: Features) -> FloatArray:
         log_odds = self.intercept + self.slope * logit(self.fixed.predict(features))
         for departure in self.departures(features).values():
             log_odds += departure
         return sigmoid(log_odds)
 
-    def departures(self, features: pd.DataFrame) -> dict[str, FloatArray]:
+    def departures(self, features: Features) -> dict[str, FloatArray]:
         """What each factor adds to each shot's log-odds, before calibration, each of shape (n,)."""
         return {name: self.effects[name].of(level) for name, level in self._levels(features).items()}
 

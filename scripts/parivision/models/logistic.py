@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from parivision import court
-from parivision.features import ACTION_FAMILIES, FEATURES, LEAGUE_RATE
+from parivision.features import ACTION_FAMILIES, FEATURES, LEAGUE_RATE, Features, column
 from parivision.models.base import FloatArray, JsonModel, league_log_odds, sigmoid
 
 
@@ -67,16 +67,16 @@ class Logistic(JsonModel):
         self.scale: FloatArray = np.ones(0)
         self.typical_distance_ft: dict[int, float] = {}
 
-    def _terms(self, features: pd.DataFrame) -> dict[str, list[tuple[str, FloatArray]]]:
+    def _terms(self, features: Features) -> dict[str, list[tuple[str, FloatArray]]]:
         """Every term by the group that it is penalised with: the input that it belongs to, and values of shape (n,).
 
         Where two inputs meet in a term it belongs to the one that acts: a put-back at the rim is a put-back.
         """
 
         def input_(name: str) -> FloatArray:
-            return features[name].to_numpy(float)
+            return column(features, name)
 
-        zone = features["zone"].to_numpy(int)
+        zone = input_("zone").astype(int)
         typical = np.array([self.typical_distance_ft.get(i, 0.0) for i in range(len(court.ZONES))])
         distance = input_("distance_ft")
         distance = np.where(np.isnan(distance), typical[zone], distance)
@@ -111,7 +111,7 @@ class Logistic(JsonModel):
             interaction += [(name, np.where(place, values, 0.0)) for name, values in (straight, surface)]
         return {"main": main, "context": context, "interaction": interaction}
 
-    def _design(self, features: pd.DataFrame) -> npt.NDArray[np.float32]:
+    def _design(self, features: Features) -> npt.NDArray[np.float32]:
         """Design matrix (n, m): the terms of all groups, in order."""
         columns = [values for group in self._terms(features).values() for _, values in group]
         return np.column_stack(columns).astype(np.float32)
@@ -151,7 +151,7 @@ class Logistic(JsonModel):
                 break
         self.intercept, self.coefficients = float(effect[0]), effect[1:]
 
-    def _predict(self, features: pd.DataFrame) -> FloatArray:
+    def _predict(self, features: Features) -> FloatArray:
         effect = self.coefficients / self.scale
         departure = self._design(features) @ effect + (self.intercept - float(self.mean @ effect))
         return sigmoid(league_log_odds(features) + departure)

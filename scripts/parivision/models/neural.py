@@ -16,7 +16,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from parivision.errors import ModelError
-from parivision.features import CATEGORICAL, FEATURES
+from parivision.features import CATEGORICAL, FEATURES, Features, matrix
 from parivision.models.base import Calibration, FloatArray, Model, logit, sigmoid
 from parivision.models.logistic import Logistic
 
@@ -73,7 +73,7 @@ class Neural(Model):
         """See `Model.unavailable`."""
         return "" if importlib.util.find_spec("torch") else 'torch is not installed (pip install "parivision[neural]")'
 
-    def _inputs(self, features: pd.DataFrame) -> tuple[Float32, Codes]:
+    def _inputs(self, features: Features) -> tuple[Float32, Codes]:
         """What the network sees of each shot.
 
         Returns
@@ -84,13 +84,13 @@ class Neural(Model):
             Rows of the embeddings; 0 is unknown.
         """
         log_odds = logit(self.base.predict(features))[:, None]
-        raw = features[self.numeric].to_numpy(np.float32)
+        raw = matrix(features, self.numeric)
         numbers = np.nan_to_num((raw - self.arrays["mean"]) / self.arrays["scale"], posinf=0.0, neginf=0.0)
         missing = np.isnan(raw[:, self.arrays["missing"]]).astype(np.float32)
         codes = []
         for column in self.categorical:
             levels = self.arrays[f"levels.{column}"]
-            value = np.nan_to_num(features[column].to_numpy(float), nan=-1.0).astype(np.int64)
+            value = np.nan_to_num(np.asarray(features[column], float), nan=-1.0).astype(np.int64)
             at = np.minimum(np.searchsorted(levels, value), max(len(levels) - 1, 0))
             known = levels[at] == value if len(levels) else np.zeros(len(value), bool)  # none of them was ever told
             codes.append(np.where(known, at + 1, 0))
@@ -210,7 +210,7 @@ class Neural(Model):
             found[f"bias.{i}"] = layer.bias.detach().cpu().numpy().copy()
         return found
 
-    def _predict(self, features: pd.DataFrame) -> FloatArray:
+    def _predict(self, features: Features) -> FloatArray:
         numbers, codes = self._inputs(features)
         embedded = [self.arrays[f"embedding.{c}"][codes[:, i]] for i, c in enumerate(self.categorical)]
         layer = np.hstack([numbers, *embedded])

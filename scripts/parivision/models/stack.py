@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from parivision.errors import ModelError
+from parivision.features import Features
 from parivision.models.base import FloatArray, JsonModel, Model, logit, sigmoid
 from parivision.models.boosting import Boosting
 from parivision.models.hierarchical import Hierarchical
@@ -103,10 +104,10 @@ class Stack(JsonModel):
         if validation is not None and self.settings["weights"] is None:
             self.weights = fit_weights(self._of_members(validation[0]), validation[1])
 
-    def _of_members(self, features: pd.DataFrame) -> FloatArray:
+    def _of_members(self, features: Features) -> FloatArray:
         return np.column_stack([member.predict(features) for member in self.members.values()])
 
-    def _predict(self, features: pd.DataFrame) -> FloatArray:
+    def _predict(self, features: Features) -> FloatArray:
         return combine(self._of_members(features), self.weights)
 
     def refit_settings(self) -> dict[str, Any]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import date, timedelta
 from typing import Any, Literal
 
 import numpy as np
@@ -11,7 +9,8 @@ import pandas as pd
 import plotly.graph_objects as go
 from pydantic import Field, field_validator
 
-from parivision import betting, comparables, court, doubt, hypothetical
+from parivision import asked, betting, comparables, court, doubt, hypothetical
+from parivision.asked import Player, find_player
 from parivision.charts import prediction
 from parivision.contributions import explain
 from parivision.dashboard import shot_words as words
@@ -23,8 +22,6 @@ from parivision.hypothetical import Answer, Before, Estimate, Shot
 from parivision.predictor import Predictor
 from parivision.published import Snapshot
 
-STRANGER = 0  # no player has this id: whoever is meant, nobody knows him
-_STRANGER_LABEL = "Somebody unknown"
 _BEFORE: dict[Before, str] = {
     "opponent make": "the opponent scored",
     "opponent miss": "the opponent missed",
@@ -83,17 +80,6 @@ class PredictState(PageState):
         """In the period."""
         minutes, seconds = self.clock.split(":")
         return 60 * int(minutes) + int(seconds)
-
-
-@dataclass(frozen=True)
-class _Known:
-    """The shooter, as the snapshot knows him."""
-
-    player_id: int
-    name: str
-    label: str
-    team: str
-    position: str
 
 
 class Predict(Page):
@@ -213,45 +199,14 @@ class Predict(Page):
         return super().act(state, name, value, session)
 
 
-def find_player(snapshot: Snapshot, text: str) -> int:
-    """Id of the player whose label or name this is, or the only one whose name holds it; `STRANGER` for "unknown".
-
-    Raises
-    ------
-    ParameterError
-        There is none, or there are several.
-    """
-    said = text.strip().casefold()
-    if said in (_STRANGER_LABEL.casefold(), "unknown", "somebody"):
-        return STRANGER
-    players = snapshot.players
-    labels, names = (players[c].str.casefold() for c in ("label", "player_name"))
-    for found in (players[labels == said], players[names == said], players[labels.str.contains(said, regex=False)]):
-        if len(found) == 1:
-            return int(found["player_id"].iloc[0])
-        if len(found) > 1:
-            some = ", ".join(found["label"].head(3))
-            raise ParameterError(f"{len(found)} players match {text[:40]!r}, such as {some}: choose one from the list")
-    raise ParameterError(
-        f"no player of this data is called {text[:40]!r}: choose one from the list, or write 'unknown' for somebody "
-        "whom nobody knows"
-    )
+def _shooter(state: PredictState, snapshot: Snapshot) -> Player:
+    return asked.player(snapshot, comparables.well_known(snapshot) if state.player is None else state.player)
 
 
-def _shooter(state: PredictState, snapshot: Snapshot) -> _Known:
-    asked = comparables.well_known(snapshot) if state.player is None else state.player
-    found = snapshot.players[snapshot.players["player_id"] == asked]
-    if found.empty:
-        return _Known(asked, _STRANGER_LABEL, _STRANGER_LABEL, "", "")
-    row = found.iloc[0]
-    position = "" if pd.isna(row["position"]) else str(row["position"])
-    return _Known(int(asked), str(row["player_name"]), str(row["label"]), str(row["team"]), position)
-
-
-def _shot(state: PredictState, shooter: _Known, snapshot: Snapshot, notes: list[str]) -> Shot:
+def _shot(state: PredictState, shooter: Player, snapshot: Snapshot, notes: list[str]) -> Shot:
     """The shot of a state; what contradicts itself is set right, and said."""
-    others = [team for team in snapshot.teams if team != shooter.team]
-    opponent = state.opponent if state.opponent in others else others[0] if others else shooter.team
+    others = asked.opponents(snapshot, shooter.team)
+    opponent = state.opponent if state.opponent in others else others[0]
     if state.opponent and state.opponent != opponent:
         notes.append(f"{shooter.name} does not play against {state.opponent[:4]}; the opponent is {opponent}.")
     seconds, length = state.seconds_left, hypothetical.period_length(state.period)
@@ -264,16 +219,12 @@ def _shot(state: PredictState, shooter: _Known, snapshot: Snapshot, notes: list[
     action = state.action if state.action in comparables.known_actions(snapshot) else ""
     if state.action and not action:
         notes.append("The models do not know this label; it is left out.")
-    rate = comparables.expected_rate(snapshot, shooter.player_id) if state.attempts else 0.0
-    return Shot(
-        x_ft=state.x_ft,
-        y_ft=state.y_ft,
-        player_id=shooter.player_id,
-        position=shooter.position,
-        team=shooter.team,
+    return asked.shot(
+        snapshot,
+        shooter,
+        state.x_ft,
+        state.y_ft,
         opponent=opponent,
-        day=_day(snapshot),
-        season=snapshot.seasons[-1],
         home=state.side == "home",
         period=state.period,
         period_seconds_left=seconds,
@@ -282,13 +233,8 @@ def _shot(state: PredictState, shooter: _Known, snapshot: Snapshot, notes: list[
         field_goal_margin=float(state.margin),
         attempts_in_game=state.attempts,
         makes_in_game=makes,
-        expected_makes=state.attempts * rate,
         action_type=action,
     )
-
-
-def _day(snapshot: Snapshot) -> date:
-    return snapshot.meta.last_day + timedelta(days=1)
 
 
 def _model_error(snapshot: Snapshot, kind: Kind) -> tuple[float, str]:
@@ -402,7 +348,7 @@ def _rate_rows(like: comparables.Comparables, name: str) -> list[dict[str, Any]]
 def _tables(
     context: dict[str, Any],
     shot: Shot,
-    shooter: _Known,
+    shooter: Player,
     distances: pd.DataFrame,
     clocks: pd.DataFrame,
     shooters: pd.DataFrame,
