@@ -14,10 +14,12 @@ from parivision.reporting.portal import write_portal
 from parivision.run_facts import message_of, when
 from parivision.runs import RunRecord, RunRecords
 from parivision.secrets import redact
-from parivision.settings import get_settings
+from parivision.services.asking import ask_now
+from parivision.services.declared import Service, ServicesError, read_services, services_file
 from parivision.store import Store, open_store
 
 _RUNS_SHOWN = 10
+_SECONDS = 1.0  # a build does not wait for services for longer
 _NOT_GOOD = {
     "failed": "The last run failed",
     "stopped": "The last run was stopped",
@@ -44,6 +46,8 @@ DESCRIPTIONS = {
 def refresh(reports_dir: Path, data_dir: Path, store: Store | None = None) -> Path:
     """Write the index page from what the last builds left in both folders, whether they ended well or not.
 
+    Services are asked once, so that the page can say how they were found.
+
     Parameters
     ----------
     reports_dir, data_dir : Path
@@ -56,19 +60,22 @@ def refresh(reports_dir: Path, data_dir: Path, store: Store | None = None) -> Pa
     Path
         `reports_dir/index.html`, written whole or not at all.
     """
+    return write_portal(reports_dir / "index.html", **content(reports_dir, data_dir), services=services(store))
+
+
+def content(reports_dir: Path, data_dir: Path) -> dict[str, Any]:
+    """What the index page shows beside the services: the arguments of `write_portal` of that name."""
     path = reports_dir / "summary.json"
     summary: dict[str, Any] = read_json(path) if path.exists() else {}
     records = RunRecords(data_dir).newest(_RUNS_SHOWN)
     downloads = [{"name": path.name, "description": "The same figures for machines", "path": path.name}]
-    return write_portal(
-        reports_dir / "index.html",
-        summary=summary,
-        reports=reports(reports_dir, data_dir),
-        services=services(store),
-        runs=last_runs(records, reports_dir),
-        downloads=downloads if summary else [],
-        problem=last_problem(records, reports_dir, str(summary.get("built_at") or "")),
-    )
+    return {
+        "summary": summary,
+        "reports": reports(reports_dir, data_dir),
+        "runs": last_runs(records, reports_dir),
+        "downloads": downloads if summary else [],
+        "problem": last_problem(records, reports_dir, str(summary.get("built_at") or "")),
+    }
 
 
 def reports(reports_dir: Path, data_dir: Path) -> list[dict[str, Any]]:
@@ -180,41 +187,45 @@ def last_problem(records: list[RunRecord], reports_dir: Path, built_at: str) -> 
 
 
 def services(store: Store | None = None) -> list[dict[str, Any]]:
-    """What stands around the reports, and how to open each."""
-    uri = get_settings().mlflow_tracking_uri
-    return [
-        {
-            "name": "JupyterLab",
-            "description": "The pipeline's notebooks, to read, change and run",
-            "url": "scripts/workspace lab",
-            "state": "starts on demand",
-        },
-        {
-            "name": "Dashboard",
-            "description": "Predictions, shot maps, comparisons and scouting sheets on the newest build",
-            "url": "scripts/workspace dashboard",
-            "state": "starts on demand",
-        },
-        {
-            "name": "MLflow",
-            "description": "Every candidate's parameters, scores and model file",
-            "url": uri if uri and uri.startswith("http") else "scripts/workspace mlflow",
-            "state": "a server" if uri else "starts on demand",
-        },
-        {"name": "Store", "url": "", **_store(store)},
-    ]
+    """What services.yaml declares, if it is there: how to open each service, and how it was found just now."""
+    if not services_file().is_file():
+        return []
+    try:
+        declared = read_services()
+    except ServicesError as error:
+        return [{"name": "Services", "description": redact(str(error)), "state": "not known"}]
+    found = []
+    for service, seen in zip(declared, ask_now(declared, _SECONDS), strict=True):
+        known = {"state": seen.state, "said": seen.said, "took": seen.milliseconds}
+        if service.kind == "store":
+            known = _store(store)
+        elif service.kind == "schedule":
+            known = {"state": "not asked", "said": "scripts/workspace schedule status tells"}
+        found.append({**described(service), **known})
+    return found
 
 
-def _store(store: Store | None) -> dict[str, str]:
+def described(service: Service) -> dict[str, Any]:
+    """What services.yaml says of a service, as the index page shows it."""
+    return {
+        "key": service.name,
+        "name": service.title,
+        "description": service.about,
+        "url": service.open,
+        "start": service.start,
+    }
+
+
+def _store(store: Store | None) -> dict[str, Any]:
     """Where shots are kept and how many; that it cannot be reached is worth a line, not a failed page."""
     opened: Store | None = None
     try:
         store = store or (opened := open_store())
         counts = store.counts()
         said = f"{store.location}: {counts['shots']:,} shots, {counts['rejects']:,} rejects"
-        return {"description": said, "state": "reachable"}
+        return {"said": said, "state": "up"}
     except StoreError as error:
-        return {"description": redact(str(error)), "state": "not reachable"}
+        return {"said": redact(str(error)), "state": "down"}
     finally:
         if opened is not None:
             opened.close()

@@ -91,6 +91,7 @@ def test_parameters_schedule_and_settings_are_taken_over(
     env = (here / "env.yaml").read_text().replace("seed: 7", "seed: 11")
     (here / "env.yaml").write_text(f"{env}data_dir: elsewhere\nof_tomorrow: 1\n".replace("data_dir: .data\n", ""))
     (here / "schedule.yaml").write_text("zone: Europe/Paris\n")
+    (here / "services.yaml").write_text("portal: {}\n")
     monkeypatch.setenv("PARIVISION_RUNS_KEPT", "33")
     monkeypatch.setenv("PARIVISION_ALERT_EMAIL_TO", "o'hara@example.org, b\\c@example.org")
     monkeypatch.setenv("PARIVISION_SMTP_PASSWORD", "geheimnis")
@@ -106,6 +107,7 @@ def test_parameters_schedule_and_settings_are_taken_over(
     assert "of_tomorrow" not in values
     assert "# shots, by whole games" in (there / "env.yaml").read_text()
     assert (there / "schedule.yaml").read_text() == "zone: Europe/Paris\n"
+    assert (there / "services.yaml").read_text() == "portal: {}\n"
     assert {path.name.split(".before")[0] for path in map(Path, done.aside)} == {"env.yaml", "schedule.yaml"}
     get_settings.cache_clear()
     assert (get_settings().runs_kept, get_settings().alert_email_to) == (33, "o'hara@example.org, b\\c@example.org")

@@ -42,7 +42,7 @@ BACKUPS = "backups"
 STORE_FILE = "shots.duckdb"
 # Folders of the data folder that can be fetched again, or of which only a part is kept.
 LEFT_OUT = (BACKUPS, "cache", "mlflow-downloads", SNAPSHOTS)
-WORKSPACE_FILES = ("env.yaml", "schedule.yaml")
+WORKSPACE_FILES = ("env.yaml", "schedule.yaml", "services.yaml")
 _STAGING = ".backup-"
 _SQLITE = b"SQLite format 3\0"
 _SQLITE_SIDE_FILES = ("-wal", "-shm", "-journal")

@@ -238,11 +238,12 @@ class _Job:
                 self.remaining.append(f"look at env.yaml, which took over {', '.join(changed)}")
             if unknown:
                 self.remaining.append(f"env.yaml left out {', '.join(unknown)}, which this version does not know")
-        schedule, archived = self.root / "schedule.yaml", self.staging / "workspace" / "schedule.yaml"
-        if archived.is_file():
-            text = archived.read_text(encoding="utf-8")
-            if not schedule.exists() or schedule.read_text(encoding="utf-8") != text:
-                texts[schedule] = text
+        for name in ("schedule.yaml", "services.yaml"):
+            own, archived = self.root / name, self.staging / "workspace" / name
+            if archived.is_file():
+                text = archived.read_text(encoding="utf-8")
+                if not own.exists() or own.read_text(encoding="utf-8") != text:
+                    texts[own] = text
         settings, dotenv = self.manifest.settings, self.root / ".env"
         if settings and not dotenv.exists():
             texts[dotenv] = carrying.settings_text(settings, self.manifest.secrets)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
@@ -12,10 +14,11 @@ from markupsafe import Markup
 from parivision.files import write_atomically
 from parivision.reporting.formats import environment
 from parivision.reporting.label import ReportLabel
-from parivision.reporting.page import content_policy
+from parivision.reporting.page import content_policy, source_hash
 from parivision.run_facts import DRIFT_WORDS, number
 
 _REASONS_SHOWN = 3
+_LOOKS = {"up": ("✓", "good"), "down": ("✗", "bad"), "not set up": ("–", "muted")}
 
 
 def write_portal(
@@ -42,7 +45,8 @@ def write_portal(
     reports : sequence of mapping
         `name`, `title`, `description`, `path` (relative to the page), `seconds`, `status` ("ok", "failed", ...).
     services : sequence of mapping
-        `name`, `description`, `url` (http or https to be a link, else a command to type), `state`.
+        `name`, `description`, `url` (http or https to be a link, else a command to type), `state`; perhaps `key` (a
+        name for programs), `start` (a command), `said` (what it says of itself), `took` (ms) and `since`.
     runs : sequence of mapping
         One a run, latest first; the keys of the first are the columns, but `path`, where its first cell leads.
     downloads : sequence of mapping
@@ -62,8 +66,17 @@ def render_portal(
     runs: Sequence[Mapping[str, Any]] = (),
     downloads: Sequence[Mapping[str, Any]] = (),
     problem: Mapping[str, Any] | None = None,
+    *,
+    script: str = "",
 ) -> str:
-    """The index page as text; the parameters are those of `write_portal`."""
+    """The index page as text; the parameters are those of `write_portal`.
+
+    Parameters
+    ----------
+    script : str
+        Address of the script that keeps the states of the services fresh, where a server serves the page: its header
+        then says what the page may do, and paths of its own address are links too. Empty for a page on disk.
+    """
     models = summary.get("models") or {}
     source = {"simulated": summary.get("simulated"), "source_label": f"source: {summary.get('source') or 'not stated'}"}
     return (
@@ -71,13 +84,16 @@ def render_portal(
         .get_template("portal.html.j2")
         .render(
             policy=Markup(content_policy(())),  # noqa: S704 -- a constant of ours: it holds no outside text
+            script=script,
+            now=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
             label=ReportLabel.of(source),
             summary={k: number(summary.get(k)) for k in ("seconds", "peak_memory_mib")},
             rows=_rows(summary.get("rows") or {}),
             models={name: _model(models.get(name)) for name in ("pre_shot", "review")},
             drift=_drift(summary.get("drift") or {}),
             reports=[_entry(r, ("name", "title", "description", "status")) for r in reports],
-            services=[_entry(s, ("name", "description", "url", "state"), link="url") for s in services],
+            services=[_service(s, live=bool(script)) for s in services],
+            counts=counted([str(s.get("state") or "") for s in services]),
             downloads=[_entry(d, ("name", "description")) for d in downloads],
             runs=[{**run, "path": _file(str(run.get("path") or ""))} for run in runs],
             run_columns=_columns(runs),
@@ -85,6 +101,35 @@ def render_portal(
             empty=not summary,
         )
     )
+
+
+def served_policy(page: str) -> str:
+    """The content security policy of an index page that a server serves: our script, our style, and no other server."""
+    styles = [source_hash(found) for found in re.findall(r"<style>(.*?)</style>", page, re.DOTALL)]
+    return (
+        f"default-src 'none'; script-src 'self'; connect-src 'self'; style-src {' '.join(styles)}; img-src data:; "
+        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    )
+
+
+def counted(states: Sequence[str]) -> str:
+    """How many services are in which state: "9 up, 1 down, 3 not set up"."""
+    found = {state: states.count(state) for state in ("up", "down", "not set up")}
+    return ", ".join(f"{n} {state}" for state, n in found.items() if n or state == "up")
+
+
+def _service(service: Mapping[str, Any], live: bool) -> dict[str, Any]:
+    texts = ("key", "name", "description", "url", "start", "state", "said", "since")
+    shown: dict[str, Any] = {key: "" if service.get(key) is None else str(service[key]) for key in texts}
+    own = live and shown["url"].startswith("/") and not shown["url"].startswith("//")
+    sign, style = _LOOKS.get(shown["state"], ("·", "muted"))
+    return {
+        **shown,
+        "took": number(service.get("took")),
+        "href": shown["url"] if own else _web(shown["url"]),
+        "sign": sign,
+        "style": style,
+    }
 
 
 def _rows(rows: Mapping[str, Any]) -> dict[str, Any]:
@@ -129,14 +174,9 @@ def _drift(drift: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _entry(values: Mapping[str, Any], texts: Sequence[str], *, link: str = "path") -> dict[str, Any]:
+def _entry(values: Mapping[str, Any], texts: Sequence[str]) -> dict[str, Any]:
     entry: dict[str, Any] = {k: "" if values.get(k) is None else str(values[k]) for k in texts}
-    target = str(values.get(link) or "")
-    return {
-        **entry,
-        "seconds": number(values.get("seconds")),
-        "href": _web(target) if link == "url" else _file(target),
-    }
+    return {**entry, "seconds": number(values.get("seconds")), "href": _file(str(values.get("path") or ""))}
 
 
 def _problem(problem: Mapping[str, Any]) -> dict[str, str]:
