@@ -19,7 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from parivision.errors import PariVisionError
 from parivision.files import write_atomically
 
-Trigger = Literal["manual", "scheduled", "catch-up", "backfill", "policy", "resumed"]
+Trigger = Literal["manual", "scheduled", "catch-up", "backfill", "policy", "alert", "resumed"]
 # "died": its process is gone without a word. "up to date" and "held" tasks did not run: nothing had changed, or the
 # run was asked to leave them as they were.
 Outcome = Literal["running", "ok", "failed", "stopped", "died"]
@@ -84,7 +84,7 @@ class About(_Strict):
     Attributes
     ----------
     trigger : str
-        Who asked: a user, the schedule at its time, the schedule late, a backfill, the policy for training.
+        Who asked: a user, the schedule at its time, the schedule late, a backfill, the policy for training, an alert.
     job : str
         Name of the schedule's job; empty for a run by hand.
     slot : str
@@ -93,6 +93,8 @@ class About(_Strict):
         In words: what set off the policy, how many slots one catch-up run stands for.
     resumes : str
         The run that this one takes up.
+    alert : dict
+        What an alert said that asked for the run; see `scheduling.causes.Cause`. Empty for all others.
     """
 
     trigger: Trigger = "manual"
@@ -100,6 +102,7 @@ class About(_Strict):
     slot: str = ""
     reason: str = ""
     resumes: str = ""
+    alert: dict[str, Any] = {}
 
 
 class RunRecord(_Strict):

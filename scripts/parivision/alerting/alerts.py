@@ -23,7 +23,7 @@ from parivision.runs import RunRecord, RunRecords
 from parivision.secrets import redact
 from parivision.settings import get_settings, workspace_root
 
-_BY_SCHEDULE = ("scheduled", "catch-up", "policy")
+_BY_SCHEDULE = ("scheduled", "catch-up", "policy", "alert")
 _DEATHS_DAYS = 3
 _TITLE, _FACT, _LINE, _LINES = 200, 600, 300, 12
 _ENDS_WITH = ". The notebook as it failed: "  # the message of a failed notebook; an alert has its report's link
@@ -91,6 +91,40 @@ def check_silence(
             write_json({"since": due_since.astimezone(UTC).isoformat()}, noted)
         elif alert is not None or due_since is None:  # the latter: nothing is due any more, the schedule was changed
             noted.unlink(missing_ok=True)
+
+    _never_raise(tell)
+
+
+def rolled_back(rollout_id: str, title: str, facts: dict[str, str], kind: str, data_dir: Path) -> None:
+    """Tell that a challenger was taken out of service; of one rollout it is told once.
+
+    Parameters
+    ----------
+    title : str
+        What happened and why, in one line.
+    facts : dict of str
+        What is known, by name, in the order to be read.
+    kind : str
+        Of model, for the command that shows more.
+    data_dir : Path
+        As of `check_silence`.
+    """
+
+    def tell() -> None:
+        outbox = Outbox(data_dir)
+        outbox.post(
+            _alert(
+                f"{rollout_id}-rolled-back",
+                "rolled back",
+                title,
+                facts={"Workspace": f"{workspace_root()} on {socket.gethostname()}", **facts},
+                advice=[
+                    "The champion answers everything again. The numbers of both, side by side:",
+                    f"    cd {shlex.quote(str(workspace_root()))} && scripts/workspace rollout status {kind}",
+                ],
+            )
+        )
+        _deliver(outbox)
 
     _never_raise(tell)
 

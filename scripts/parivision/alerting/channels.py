@@ -36,7 +36,7 @@ ATTEMPTS = 3
 # more; what is longer is refused or cut where it hurts.
 DISCORD_CHARACTERS, CHAT_CHARACTERS = 1_900, 3_800
 SUBJECT_CHARACTERS = 180
-Kind = Literal["failed", "recovered", "silent", "heard", "test"]
+Kind = Literal["failed", "recovered", "silent", "heard", "rolled back", "test"]
 
 
 class Undelivered(PariVisionError):

@@ -163,16 +163,28 @@ def status() -> None:
 @click.argument("job")
 @click.option("--slot", metavar="TIME", help="this slot of the job, done or not, such as 2026-11-22T10:30+00:00")
 @click.option("--now", "at_once", is_flag=True, help="at once, whatever the schedule, for this minute")
-def run_(job: str, slot: str | None, at_once: bool) -> None:
+@click.option(
+    "--alert",
+    "alert_file",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="the alert that asks for it, as the hook keeps it: with --now, trains anew and puts it on record",
+)
+def run_(job: str, slot: str | None, at_once: bool, alert_file: Path | None) -> None:
     """Run what JOB has to do: its slots that are due and not done. Nothing due is nothing said."""
     from parivision.scheduling import scheduled
 
     if slot and at_once:
         raise click.UsageError("--slot and --now exclude each other.")
+    if alert_file and not at_once:
+        raise click.UsageError("--alert goes with --now.")
     desk, now = scheduled.Desk.open(), datetime.now(UTC)
     desk.schedule.job(job)
     scheduled.rotate_log(desk.data_dir)
-    if at_once:
+    if alert_file:
+        from parivision.scheduling import causes
+
+        good = causes.run_for(desk, job, now, causes.read_cause(alert_file))
+    elif at_once:
         good = scheduled.run_slot(desk, job, now.replace(second=0, microsecond=0), now, trigger="manual")
     elif slot:
         good = scheduled.run_slot(desk, job, _a_slot(slot, job, desk.schedule, now), now)

@@ -116,7 +116,7 @@ class Access(IdentityProvider):  # type: ignore[misc]
         """The reader, where this request is one's."""
         if not self.auth_enabled or self._has_cookie(handler):
             return _READER
-        given = handler.get_query_argument("token", "") or self._in_header(handler)
+        given = handler.get_query_argument("token", "") or self.in_header(handler)
         if given and self.knows(given):
             self.set_login_cookie(handler, _READER)
             return _READER
@@ -129,7 +129,8 @@ class Access(IdentityProvider):  # type: ignore[misc]
         return any(found)
 
     @staticmethod
-    def _in_header(handler: RequestHandler) -> str:
+    def in_header(handler: RequestHandler) -> str:
+        """The word in a request's header; empty for none."""
         found = _AUTHORIZATION.match(handler.request.headers.get("Authorization", ""))
         return found.group(1) if found else ""
 

@@ -36,7 +36,7 @@ _A_YEAR = 365 * 86400
 _KINDS = {"js": "text/javascript; charset=utf-8", "css": "text/css; charset=utf-8", "svg": "image/svg+xml"}
 
 
-class _Ours(JupyterHandler):  # type: ignore[misc]
+class Ours(JupyterHandler):  # type: ignore[misc]
     """Headers and error pages of the dashboard."""
 
     def set_default_headers(self) -> None:
@@ -65,7 +65,7 @@ class _Ours(JupyterHandler):  # type: ignore[misc]
         return made
 
 
-class NotFound(_Ours):
+class NotFound(Ours):
     """Any address that is none of ours."""
 
     @allow_unauthenticated
@@ -75,7 +75,7 @@ class NotFound(_Ours):
         raise tornado.web.HTTPError(404)
 
 
-class First(_Ours):
+class First(Ours):
     """The bare address, and Voila's own addresses of the pages."""
 
     @tornado.web.authenticated
@@ -86,7 +86,7 @@ class First(_Ours):
         self.redirect(_without_token(f"{self.base_url}{page}", self.request.query))
 
 
-class PageHandler(_Ours, TornadoVoilaHandler):  # type: ignore[misc]
+class PageHandler(Ours, TornadoVoilaHandler):  # type: ignore[misc]
     """A page: its notebook, run by Voila in a kernel of the visitor's own."""
 
     @tornado.web.authenticated
@@ -125,7 +125,7 @@ def _without_token(path: str, query: str) -> str:
     return f"{path}?{urlencode(kept)}" if kept else path
 
 
-class Login(_Ours):
+class Login(Ours):
     """The form that asks for the token or the password."""
 
     @allow_unauthenticated
@@ -159,7 +159,7 @@ class Login(_Ours):
         return wanted if path in known and not any(c in wanted for c in "\\\r\n") else self.base_url
 
 
-class Health(_Ours):
+class Health(Ours):
     """Whether the server answers, for those who watch over it."""
 
     @allow_unauthenticated
@@ -168,7 +168,7 @@ class Health(_Ours):
         self.finish({"status": "ok"})
 
 
-class Seat(_Ours, APIHandler):  # type: ignore[misc]
+class Seat(Ours, APIHandler):  # type: ignore[misc]
     """Whether a page's kernel is there; a closing tab ends it."""
 
     @tornado.web.authenticated
@@ -286,7 +286,7 @@ def framed(message: bytes) -> tuple[str, list[bytes]]:
     return channel.decode(), parts
 
 
-class Report(_Ours, ReportHandler):  # type: ignore[misc]
+class Report(Ours, ReportHandler):  # type: ignore[misc]
     """A report of the last build, with our headers and error pages around it."""
 
 
@@ -328,7 +328,7 @@ class Assets:
         return self._assets.get(path)
 
 
-class AssetHandler(_Ours):
+class AssetHandler(Ours):
     """Files for browsers."""
 
     @allow_unauthenticated

@@ -177,6 +177,8 @@ class Kernels(_Pooled):  # type: ignore[misc]
         After so long without a message of its reader, a kernel is ended even though the tab is open.
     abandoned_seconds : float
         After so long without any connection it is ended: its tab was closed, or never arrived.
+    opened, refused : int
+        Pages that were let in, and those that were not because the house was full, since the server started.
     """
 
     limit = Integer(24)
@@ -186,6 +188,7 @@ class Kernels(_Pooled):  # type: ignore[misc]
     def __init__(self, **kwargs: Any) -> None:
         self.seated: set[str] = set()
         self.sockets: dict[str, set[WebSocketHandler]] = defaultdict(set)
+        self.opened = self.refused = 0
         self._arriving: set[object] = set()
         self._alone_since: dict[str, float] = {}
         super().__init__(**kwargs)
@@ -197,10 +200,23 @@ class Kernels(_Pooled):  # type: ignore[misc]
         """Kernels that a page has, or is about to get."""
         return len(self.seated) + len(self._arriving)
 
+    def counted(self) -> dict[str, int]:
+        """How many kernels work for a page, have a page and nothing to do, and wait for visitors in the pool."""
+        states = [getattr(self._kernels[i], "execution_state", "") for i in self.seated if i in self._kernels]
+        busy = sum(state == "busy" for state in states)
+        return {"busy": busy, "idle": len(states) - busy, "pool": len(self._kernels) - len(states)}
+
+    def pids(self) -> list[int]:
+        """The processes of all kernels."""
+        found = (getattr(kernel.provisioner, "pid", None) for kernel in self._kernels.values())
+        return [pid for pid in found if pid]
+
     def arrive(self) -> object | None:
         """A place for a page that is asked for; None where the house is full. To be given back with `leave`."""
         if self.in_use >= self.limit:
+            self.refused += 1
             return None
+        self.opened += 1
         arrival = object()
         self._arriving.add(arrival)
         _arrival.set(arrival)

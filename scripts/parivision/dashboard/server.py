@@ -28,6 +28,7 @@ from voila.configuration import VoilaConfiguration
 
 from parivision.dashboard import access, handlers
 from parivision.dashboard.kernels import Kernels, default_limit, folder_for, kernel_environment
+from parivision.dashboard.metrics import Metrics
 from parivision.dashboard.nursery import Nursery, NurseryError, available
 from parivision.dashboard.pages import FIRST, TITLES
 from parivision.dashboard.report_handler import ROUTE as REPORTS
@@ -303,6 +304,7 @@ class Dashboard(Voila):  # type: ignore[misc]
             (rf"{base}/voila/api/shutdown/{_KERNEL_ID}", handlers.Seat),
             (rf"{base}/login", handlers.Login),
             (rf"{base}/health", handlers.Health),
+            (rf"{base}/metrics", Metrics),
             (rf"{base}/static/(.*)", handlers.AssetHandler),
             (base + REPORTS, handlers.Report),
             (r".*", handlers.NotFound),

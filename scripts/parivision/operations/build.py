@@ -20,7 +20,7 @@ from parivision.alerting import alerts
 from parivision.errors import ParameterError, PariVisionError, Passing
 from parivision.files import read_json
 from parivision.operations import archive, kernels, lock
-from parivision.operations.inputs import input_state, parameters_of_workspace
+from parivision.operations.inputs import input_state, parameters_of_workspace, told_state
 from parivision.operations.plan import Plan
 from parivision.operations.recording import Recorder, forget_dead
 from parivision.parameters import check_parameters
@@ -92,6 +92,8 @@ def build(
     if parameters.path and not parameters.input_state:
         values["input_state"] = input_state(parameters.path)
     data_dir = root / parameters.data_dir
+    if parameters.source == "feed" and not parameters.input_state:
+        values["input_state"] = told_state(parameters.path, data_dir)
     os.environ["PARIVISION_DATA_DIR"] = str(data_dir)
     get_settings.cache_clear()
     plan = Plan(force, tuple(only), start_at, tuple(hold))
@@ -105,6 +107,7 @@ def build(
             summary = _summary(Path(parameters.reports_dir))
     finally:
         lock.release(data_dir / "build.lock")
+        _tell_metrics()
     # After the lock: a mail server that is slow must not keep the next run waiting.
     if record is not None:
         alerts.after_run(record, recorder.records)
@@ -112,6 +115,13 @@ def build(
             raise RunFailed(record)
     run_id = record.run_id if record else ""
     return {**summary, "ran": ran, "run_id": run_id, "index": str(root / parameters.reports_dir / "index.html")}
+
+
+def _tell_metrics() -> None:
+    """Write for Prometheus what the runs came to, however this one ended; nothing is raised."""
+    from parivision.supervision.textfile import after_run  # a room above this one, which a build can do without
+
+    after_run()
 
 
 def _summary(reports: Path) -> dict[str, Any]:

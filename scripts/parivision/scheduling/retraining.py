@@ -61,6 +61,17 @@ def kept_its_models(record: RunRecord) -> bool:
     return record.outcome == "ok" and asked and outcome in ("ok", "up to date", "held")
 
 
+def is_to_train(record: RunRecord) -> bool:
+    """Whether a run was asked to train anew."""
+    return bool(record.parameters.get("training", "anew") == "anew")
+
+
+def has_trained(record: RunRecord) -> bool:
+    """Whether a run ended well and trained anew."""
+    trained = any(task.task == TRAINING and task.outcome == "ok" for task in record.tasks)
+    return record.outcome == "ok" and trained and is_to_train(record)
+
+
 def last_training(records: Iterable[RunRecord], training: Mapping[str, Any]) -> LastTraining:
     """The last good run that trained, or what the training's own product tells where no record does.
 
@@ -72,9 +83,7 @@ def last_training(records: Iterable[RunRecord], training: Mapping[str, Any]) -> 
         The product of the notebook that trains; see `training.record`.
     """
     for record in records:
-        trained = any(task.task == TRAINING and task.outcome == "ok" for task in record.tasks)
-        anew = record.parameters.get("training", "anew") == "anew"
-        if record.outcome == "ok" and trained and anew and record.data.get("last_day"):
+        if has_trained(record) and record.data.get("last_day"):
             return LastTraining(str(record.data["last_day"]), datetime.fromisoformat(record.finished_at), record.drift)
     return LastTraining(str(training["split"]["fitted_to"]))
 
@@ -135,6 +144,11 @@ def moved(what: str, drift: Mapping[str, Any], last: LastTraining, keys: tuple[s
     known = set(named(last.drift)) if resting else set()
     new = [name for name in named(drift) if name not in known]
     return f"{what}: {', '.join(new)}" if new else ""
+
+
+def drifted_anew(drift: Mapping[str, Any], last: LastTraining, now: datetime) -> bool:
+    """Whether anything has drifted, in whatever way, that `moved` counts."""
+    return bool(moved("drift", drift, last, (*_DRIFTED, *_CALIBRATION), now))
 
 
 def miscalibrated(last: LastTraining, settings: Settings) -> str:

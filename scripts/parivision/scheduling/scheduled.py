@@ -257,6 +257,7 @@ def run(
 def _record_refusal(desk: Desk, about: About, parameters: dict[str, Any], error: PariVisionError) -> None:
     """A run that was refused before it began leaves a record and an alert too: nobody reads what cron's jobs print."""
     from parivision.alerting import alerts
+    from parivision.supervision import textfile
 
     now = datetime.now(UTC)
     record = RunRecord(
@@ -271,6 +272,7 @@ def _record_refusal(desk: Desk, about: About, parameters: dict[str, Any], error:
         problem=Problem(kind="set-up", message=redact(str(error)), error=type(error).__name__),
     )
     desk.records.save(record)
+    textfile.after_run()
     alerts.after_run(record, desk.records)
 
 

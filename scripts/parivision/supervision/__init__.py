@@ -1,0 +1,1 @@
+"""What Prometheus is told: of the runs through a textfile, of the store and of what was served through an exporter."""
