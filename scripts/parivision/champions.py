@@ -40,7 +40,7 @@ class Champion(BaseModel):
     Attributes
     ----------
     version : int
-        Counts from 1 in this workspace.
+        Counts from 1 in this workspace; 0 is a challenger in its rollout, which is no version of a champion yet.
     sha256, file : str
         Of the model file; nothing else is loaded.
     run_id : str
@@ -54,7 +54,7 @@ class Champion(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str = Field(pattern=r"^[A-Za-z0-9_-]+$")
-    version: int = Field(ge=1)
+    version: int = Field(ge=0)
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
     file: str = Field(pattern=r"^[A-Za-z0-9_]+-[A-Za-z0-9_]+\.[a-z0-9]+$")
     run_id: str = ""

@@ -6,10 +6,12 @@ import csv
 import io
 import json
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
 import nbformat
+import numpy as np
 import pandas as pd
 import plotly.io as pio
 import pytest
@@ -17,12 +19,17 @@ from browser.preview import Preview
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 from playwright.sync_api import Error
 from unit.published_workspace import workspace
+from unit.served_shots import serve, started
 
 from parivision import charts
 from parivision.dashboard.report_handler import POLICY
 from parivision.published import Snapshot, Snapshots
 from parivision.reporting.exporter import export_report
 from parivision.reporting.figures import PLOTLY_MIMETYPE
+from parivision.serving.ledger import Ledger
+from parivision.serving.ledger_file import FILE, reading
+from parivision.serving.performance import graded, score
+from parivision.serving.rollout import Rollouts
 
 
 @pytest.fixture(scope="module")
@@ -113,3 +120,64 @@ def test_a_report_is_drawn_and_has_no_origin(browser: Any, tmp_path: Path) -> No
         page.evaluate("document.cookie")
     with pytest.raises(Error):
         page.evaluate("fetch('/predict')")
+
+
+def _ledger_of(data_dir: Path) -> None:
+    """Graded predictions of twelve games, and a shadow that was rolled back."""
+    rollout = started(data_dir)
+    ledger, p = Ledger(data_dir), np.random.default_rng(2).uniform(0.3, 0.6, 480)
+    ids = serve(ledger, p, rollout=rollout.id)
+    serve(ledger, np.clip(p + 0.2, 0, 1), role="shadow", rollout=rollout.id)
+    made = np.random.default_rng(3).random(480) < p
+    ledger.record_outcomes([(id_, bool(m)) for id_, m in zip(ids, made, strict=True)][:440])
+    ledger.close()
+    Rollouts(data_dir).end(rollout, "rolled back", "its predictions are off by 0.200", {})
+
+
+@pytest.mark.parametrize("width", [390, 1440])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_what_was_served_is_told_and_drawn(
+    browser: Any, data_dir: Path, tmp_path: Path, width: int, scheme: str
+) -> None:
+    own = Path(shutil.copytree(data_dir, tmp_path / ".data"))
+    _ledger_of(own)
+    preview = Preview(browser, own, "trust", width=width, scheme=scheme)
+    section = preview.page.locator("section", has=preview.page.locator("#pv-served"))
+    found = {
+        stat.locator("dt").inner_text(): stat.locator("strong").inner_text()
+        for stat in section.locator(".pv-stat").all()
+    }
+    assert (found["Served"], found["Graded"], found["Waiting"]) == ("480", "440", "40")
+    with reading(own) as connection:
+        assert connection is not None
+        table = graded(connection)
+    wanted = score(table[table["role"] == "champion"])
+    assert found["Log loss as served, nats a shot"] == f"{wanted['log_loss']:.4f}"
+    assert found["Edge without closing prices"] == f"{wanted['edge']:+.4f}".replace("-", "−")
+    points = preview.page.locator('[data-figure="served_calibration"] .scatterlayer .point').count()
+    assert points == len(wanted["reliability"])
+    drawn = preview.page.locator('[data-figure="served_days"] .scatterlayer .point').count()
+    assert drawn == 2 * 10  # two lines of eleven days, the first of which has one game and so no interval
+    tried = preview.page.locator("section", has=preview.page.locator("#pv-rollout"))
+    assert "Rolled back: its predictions are off by 0.200." in tried.locator(".pv-callout").inner_text()
+    assert "worse beyond chance" in tried.inner_text()
+    assert tried.locator("tbody tr").count() == 2
+    assert preview.page.evaluate("document.documentElement.scrollWidth") <= width
+    silent(preview)
+
+
+def test_it_says_that_nothing_was_served(browser: Any, data_dir: Path) -> None:
+    preview = Preview(browser, data_dir, "trust")
+    assert "Nothing was served yet" in preview.page.locator("section", has_text="What was served").inner_text()
+    silent(preview)
+
+
+def test_a_ledger_that_cannot_be_read_is_said_and_the_rest_is_shown(
+    browser: Any, data_dir: Path, tmp_path: Path
+) -> None:
+    own = Path(shutil.copytree(data_dir, tmp_path / ".data"))
+    (own / FILE).write_bytes(b"no database" * 500)
+    preview = Preview(browser, own, "trust")
+    assert "is damaged" in preview.page.locator("section", has_text="What was served").inner_text()
+    assert log_loss(preview)
+    silent(preview)

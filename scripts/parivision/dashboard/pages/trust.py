@@ -10,6 +10,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from parivision import charts, court, report_card
+from parivision.dashboard import served
 from parivision.dashboard.page import Page, PageState, Shown
 from parivision.dashboard.reports import reports
 from parivision.dashboard.session import Kind, Session
@@ -60,6 +61,7 @@ class Trust(Page):
         builds = _builds(session, kind)
         figures = _figures(calibration, models, drift)
         listed = reports()
+        given = served.part(session, kind)
         verdict = _verdict(found, calibration, kind, session)
         context = {
             "kinds": KINDS.items(),
@@ -81,6 +83,7 @@ class Trust(Page):
             "simulated": snapshot.meta.simulated,
             "alts": _alts(calibration, models, drift),
             "drawn": set(figures),
+            "served": given.context,
         }
         tables = {
             "calibration": calibration.drop(columns=["bin", "model"], errors="ignore"),
@@ -89,7 +92,7 @@ class Trust(Page):
             "drift": pd.DataFrame(drift.get("columns") or []),
             "builds": builds,
         }
-        return Shown(context, figures, tables, sentence=verdict)
+        return Shown(context, figures | given.figures, tables | given.tables, sentence=verdict)
 
 
 def _models(found: dict[str, Any]) -> pd.DataFrame:
