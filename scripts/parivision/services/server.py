@@ -18,6 +18,7 @@ from parivision.listening import is_loopback, listening
 from parivision.listening import serve as serve_on
 from parivision.reporting.formats import TEMPLATES
 from parivision.reporting.portal import render_portal, served_policy
+from parivision.services import guides
 from parivision.services.declared import read_services
 from parivision.services.folder import Reports
 from parivision.services.watching import EVERY_SECONDS, Watch
@@ -87,6 +88,13 @@ def create(place: Callable[[], Place], watch: Watch, hosts: Iterable[str] = ()) 
     @app.api_route("/health/live", methods=both)
     def live() -> Response:
         return JSONResponse({"status": "ok", "version": __version__})
+
+    @app.api_route("/docs/{name}.md", methods=both)
+    def guide(name: str) -> Response:
+        found = guides.page(place().root / "docs", name)
+        if found is None:
+            return Response("There is no such guide.", 404, media_type="text/plain")
+        return HTMLResponse(found, headers={"Content-Security-Policy": guides.POLICY})
 
     app.mount("/", Reports(directory=place().reports_dir, check_dir=False))
     return app
