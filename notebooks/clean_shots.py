@@ -50,8 +50,8 @@ from parivision.words import counted, percent, plain, say
 
 # %%
 given = upstream["collect_shots"]
-raw = etl.load_raw(given["raw"], given["malformed"])
 collected = read_json(given["collected"])
+raw = etl.load_raw(given["raw"], given["malformed"], collected["simulated"])
 shot_store = open_store(store)
 if collected["simulated"]:
     shot_store.replace_simulated(collected["label"])
@@ -68,7 +68,8 @@ say(slots.in_words(slot))
 # %%
 accounting, judged = etl.ingest(raw, source, shot_store, datetime.now(UTC))
 choice = {"source": source, "seasons": seasons, "date_from": date_from, "date_to": date_to, "slot": slot}
-shots = etl.snapshot(shot_store, {**choice, "sample_shots": sample_shots, "seed": seed})
+choice |= {"simulated": collected["simulated"], "sample_shots": sample_shots, "seed": seed}
+shots = etl.snapshot(shot_store, choice)
 
 # %% [markdown]
 # ## Result

@@ -15,7 +15,7 @@
 #
 # **Question.** What did the source hold, and can it be read as it claims?
 #
-# **In:** a source of shots: the simulated league, season archives, a 22-column table, or NBA Stats.
+# **In:** a source of shots: the simulated league, season archives, a 22-column table, NBA Stats, or a feed.
 # **Out:** every record as received, the lines that were no records, and a note on each file.
 #
 # **What would change the conclusion.** A file that does not prove its coordinate system against its own
@@ -26,7 +26,7 @@ upstream = None
 product = None
 resources_ = None  # files of the package that this notebook depends on
 source = "virtual"  # name of the source
-path = ""  # file, folder, pattern or URL; for archive and shot_locations
+path = ""  # file, folder, pattern or URL; for archive, shot_locations and feed
 seasons = ""  # such as 2017-18, several by commas; for nba_stats
 season_types = "Regular Season"  # several by commas; for nba_stats
 slot = ""  # time that the run is for, in UTC: games before its day in New York; all games if empty
@@ -59,9 +59,10 @@ raw = sources.collect(
     league=league,
     cache_dir=get_settings().data_dir / "cache",
     nba_stats_url=get_settings().nba_stats_url,
+    feed_token=get_settings().feed_token,
     slot=slot,
 )
-simulated = sources.SOURCES[source].simulated
+simulated = sources.is_simulated(source, raw.simulated)
 
 # %% [markdown]
 # ## Method
@@ -76,7 +77,11 @@ simulated = sources.SOURCES[source].simulated
 
 # %%
 notes = pd.DataFrame(raw.notes)
-label = describe(league) if simulated else f"{sources.SOURCES[source].label}: {counted(len(raw.notes), 'file')}"
+label = f"{sources.SOURCES[source].label}: {counted(len(raw.notes), 'file')}"
+if source == "virtual":
+    label = describe(league)
+elif source == "feed":
+    label = f"Feed of {raw.notes[0]['title']}, dataset {raw.notes[0]['dataset']}"
 say(
     f"**{plain(label)}.**",
     slots.in_words(slot),

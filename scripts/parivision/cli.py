@@ -5,13 +5,28 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
-from pathlib import Path
-from typing import Any, Literal, get_args, get_origin
+from typing import Any, get_args, get_origin
 
 import click
 
 from parivision import __version__
-from parivision.commands import alerts, care, keeping, model, runs, schedule
+from parivision.commands import (
+    alerts,
+    api,
+    benchmark,
+    care,
+    exporter,
+    feed,
+    hook,
+    keeping,
+    model,
+    odds,
+    portal,
+    runs,
+    schedule,
+    serving,
+)
+from parivision.commands.paths import from_here
 from parivision.errors import PariVisionError
 from parivision.parameters import Parameters
 from parivision.secrets import redact
@@ -45,7 +60,7 @@ def _build(force: bool, only: tuple[str, ...], start_at: str, hold: tuple[str, .
 
     overrides = {name: value for name, value in given.items() if value is not None}
     if overrides.get("path"):
-        overrides["path"] = ",".join(_from_here(part) for part in overrides["path"].split(","))
+        overrides["path"] = ",".join(from_here(part) for part in overrides["path"].split(","))
     started = time.monotonic()
     summary = operation.build(overrides, force, only=_several(only), start_at=start_at, hold=_several(hold))
     click.echo(operation.say(summary))
@@ -56,12 +71,6 @@ def _build(force: bool, only: tuple[str, ...], start_at: str, hold: tuple[str, .
 def _several(given: tuple[str, ...]) -> tuple[str, ...]:
     """Names that were given one by one or separated by commas."""
     return tuple(name.strip() for part in given for name in part.split(",") if name.strip())
-
-
-def _from_here(part: str) -> str:
-    """A path as the user meant it, from the folder he stands in; the build itself runs in the workspace."""
-    part = part.strip()
-    return part if "://" in part or not part else str(Path.cwd() / Path(part).expanduser())
 
 
 cli.add_command(
@@ -90,6 +99,17 @@ for command in (
     care.status,
     keeping.backup,
     keeping.restore,
+    api.api,
+    api.keys,
+    serving.rollout,
+    serving.ledger,
+    feed.feed,
+    odds.odds,
+    portal.portal,
+    portal.services,
+    exporter.exporter,
+    hook.hook,
+    benchmark.benchmark,
 ):
     cli.add_command(command)
 
@@ -172,57 +192,6 @@ def resources(check: bool) -> None:
     click.echo(f"changed: {', '.join(changed)}" if changed else "pipeline.yaml names every module that is used")
     if check and changed:
         raise SystemExit(EXIT_ERROR)
-
-
-@cli.group()
-def benchmark() -> None:
-    """Measure again what the README claims."""
-
-
-@benchmark.command("ingest")
-@click.option("--path", required=True, help="season archives: file, folder, pattern or URL")
-@click.option("--store", type=click.Choice(["duckdb", "mongodb"]), default="duckdb", show_default=True)
-def benchmark_ingest(path: str, store: Literal["duckdb", "mongodb"]) -> None:
-    """Time from files to stored shots, in a store of its own that is removed afterwards."""
-    from parivision.benchmarks import ingest
-
-    click.echo(ingest(",".join(_from_here(p) for p in path.split(",")), store))
-
-
-@benchmark.command("model")
-@click.option("--path", required=True, help="season archives: file, folder, pattern or URL")
-@click.option("--test-from", required=True, help="first day of the test games, YYYY-MM-DD")
-@click.option("--json", "json_file", type=click.Path(dir_okay=False), help="also write the figures to this file")
-@click.option("--seed", default=7, show_default=True)
-@click.option("--tuning", type=click.Choice(["defaults", "quick", "full"]), default="quick", show_default=True)
-def benchmark_model(path: str, test_from: str, json_file: str | None, seed: int, tuning: str) -> None:
-    """Tune and train on all games before a day, test on all from it on."""
-    from parivision.benchmarks import model
-
-    click.echo(model(",".join(_from_here(p) for p in path.split(",")), test_from, json_file, seed, tuning))
-
-
-@benchmark.command("scoring")
-@click.option("--shots", default=500_000, show_default=True, type=click.IntRange(1000), help="shots at once")
-@click.option("--repeats", default=1000, show_default=True, type=click.IntRange(10), help="single shots timed")
-def benchmark_scoring(shots: int, repeats: int) -> None:
-    """Time the last build's champions: many shots at once, and one shot with all that serving does for it."""
-    from parivision.benchmarks import scoring
-
-    click.echo(scoring(shots, repeats))
-
-
-@benchmark.command("dashboard")
-@click.option("--users", default=20, show_default=True, type=click.IntRange(1, 200), help="pages open at once")
-@click.option("--rounds", default=6, show_default=True, type=click.IntRange(1, 100), help="clicks and filters of each")
-@click.option("--think", default=2.0, show_default=True, type=click.FloatRange(0, 60), help="seconds between them")
-@click.option("--pool", default=2, show_default=True, type=click.IntRange(0, 20))
-@click.option("--json", "json_file", type=click.Path(dir_okay=False), help="also write the figures to this file")
-def benchmark_dashboard(users: int, rounds: int, think: float, pool: int, json_file: str | None) -> None:
-    """Time opening, clicking and filtering with many users at once on the newest build, and what each costs."""
-    from parivision.dashboard.load import measure
-
-    click.echo(measure(users, rounds, think, pool, json_file))
 
 
 def main() -> None:

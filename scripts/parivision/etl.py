@@ -18,7 +18,7 @@ from pandera.config import ValidationDepth, config_context
 
 from parivision import shots as canonical
 from parivision import slots, sources
-from parivision.errors import PariVisionError
+from parivision.errors import PariVisionError, SourceError
 from parivision.files import read_table, write_table
 from parivision.parameters import listed
 from parivision.sources.records import team_codes
@@ -114,7 +114,8 @@ def judge(raw: sources.RawShots, source: str) -> Judged:
     """Turn raw records into canonical shots, and say of each row that is refused what is wrong with it."""
     frame = raw.frame
     candidates, problems = sources.to_candidates(source, frame)
-    shots = _derive(candidates, source)
+    simulated, source = sources.is_simulated(source, raw.simulated), sources.filed_as(source, raw.simulated)
+    shots = _derive(candidates, source, simulated)
     problems = pd.concat([problems, _violations(shots, already=problems)], ignore_index=True)
 
     bad_rows = pd.Index(problems["row"].unique())
@@ -152,16 +153,22 @@ def ingest(raw: sources.RawShots, source: str, store: Store, received_at: dateti
 
     Raw records, rejects and shots are each idempotent: whatever happens in between, running it again ends in the
     same state. The source's watermark moves last, when the store has acknowledged all that it promises.
+
+    Raises
+    ------
+    SourceError
+        Simulated shots of games of which the store holds real ones, or the other way round: no shot is touched.
     """
+    filed = sources.filed_as(source, raw.simulated)
     # Writing raw records needs nothing of the judgement, and leaves Python alone most of the time.
     with ThreadPoolExecutor(max_workers=1) as beside:
-        kept = beside.submit(lambda: store.put_raw(_raw_documents(raw, source, received_at)))
+        kept = beside.submit(lambda: store.put_raw(_raw_documents(raw, filed, received_at)))
         judged = judge(raw, source)
         store.quarantine(_reject_documents(judged.rejects, received_at))
         outcome = store.upsert(_recognise(judged.shots, store), received_at)
         kept.result()
     if len(judged.shots):
-        store.set_watermark(source, f"{judged.shots['game_date'].max():%Y-%m-%d}")
+        store.set_watermark(filed, f"{judged.shots['game_date'].max():%Y-%m-%d}")
     accounting = Accounting(
         read=raw.read,
         stored=outcome.inserted + outcome.corrected,
@@ -172,14 +179,14 @@ def ingest(raw: sources.RawShots, source: str, store: Store, received_at: dateti
     return accounting, judged
 
 
-def _derive(candidates: pd.DataFrame, source: str) -> pd.DataFrame:
+def _derive(candidates: pd.DataFrame, source: str, simulated: bool) -> pd.DataFrame:
     """Candidates with every canonical column but `shot_id`, in wide types that can hold what is out of range."""
     shots = candidates.assign(
         season=canonical.season_of(candidates["game_id"].astype("string")),
         team=team_codes(candidates),
         source=source,
         sources=source,
-        simulated=sources.SOURCES[source].simulated,
+        simulated=simulated,
     )
     shots["home"] = shots["team"] == shots["home_team"]
     shots["opponent"] = shots["away_team"].where(shots["home"], shots["home_team"])
@@ -302,10 +309,17 @@ def _recognise(shots: pd.DataFrame, store: Store) -> pd.DataFrame:
     matched. What is left is new.
     """
     games = shots["game_id"].unique().tolist()
-    columns = ["shot_id", "event_id", *_SAME_ATTEMPT]
+    columns = ["shot_id", "event_id", "simulated", *_SAME_ATTEMPT]
     known = store.shots(game_ids=games, columns=columns)
     if known.empty or shots.empty:
         return shots
+    other = known[known["simulated"] != shots["simulated"].iloc[0]]
+    if len(other):
+        held, came = ("real", "simulated") if shots["simulated"].iloc[0] else ("simulated", "real")
+        raise SourceError(
+            f"{store.location} holds {held} shots of the game {other['game_id'].iloc[0]}, and {came} ones came: the "
+            "two are never mixed. Set PARIVISION_DATA_DIR to a folder for each"
+        )
     ids = pd.Series(pd.NA, index=shots.index, dtype="object")
 
     by_event = known[known["event_id"].notna()].set_index(["game_id", "event_id"])["shot_id"]
@@ -384,9 +398,15 @@ def save_raw(raw: sources.RawShots, records: str, malformed: str, truth: str) ->
     write_table(known, truth)
 
 
-def load_raw(records: str, malformed: str) -> sources.RawShots:
-    """Raw records as `save_raw` wrote them; the known probabilities stay where they are."""
-    return sources.RawShots(read_table(records), read_table(malformed))
+def load_raw(records: str, malformed: str, simulated: bool | None = None) -> sources.RawShots:
+    """Raw records as `save_raw` wrote them; the known probabilities stay where they are.
+
+    Parameters
+    ----------
+    simulated : bool, optional
+        What was said with them; see `RawShots`.
+    """
+    return sources.RawShots(read_table(records), read_table(malformed), simulated=simulated)
 
 
 def snapshot(store: Store, parameters: Mapping[str, Any]) -> pd.DataFrame:
@@ -397,7 +417,8 @@ def snapshot(store: Store, parameters: Mapping[str, Any]) -> pd.DataFrame:
     store : Store
     parameters : mapping
         `source`, `seasons`, `date_from`, `date_to`, `slot`, `sample_shots`, `seed`; see `parameters.Parameters`. Of
-        games from the slot's day on nothing is taken, though the store may know them from a later run.
+        games from the slot's day on nothing is taken, though the store may know them from a later run. `simulated`
+        is what the source said, where its kind does not.
 
     Raises
     ------
@@ -409,7 +430,7 @@ def snapshot(store: Store, parameters: Mapping[str, Any]) -> pd.DataFrame:
     unknown = slots.first_day_after(parameters.get("slot", ""))
     if unknown is not None:
         last = min(last or date.max, unknown - timedelta(days=1))
-    source = [parameters["source"]]
+    source = [sources.filed_as(parameters["source"], parameters.get("simulated"))]
     shots = store.shots(sources=source, seasons=seasons or None, date_from=first, date_to=last)
     if shots.empty:
         given = [f"{k} {parameters[k]}" for k in ("seasons", "date_from", "date_to", "slot") if parameters.get(k)]

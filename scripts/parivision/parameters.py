@@ -92,10 +92,12 @@ class Parameters(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    source: Literal["virtual", "archive", "shot_locations", "nba_stats"] = Field(
+    source: Literal["virtual", "archive", "shot_locations", "nba_stats", "feed"] = Field(
         "virtual", description="where shots come from"
     )
-    path: str = Field("", description="archive and shot_locations: file, folder, pattern or URL; several by commas")
+    path: str = Field(
+        "", description="archive, shot_locations: file, folder, pattern or URL, several by commas; feed: its address"
+    )
     seasons: Seasons = Field("", description="seasons to use, such as 2017-18, several by commas; all by default")
     season_types: str = Field("Regular Season", description="nba_stats: kinds of games to ask for, by commas")
     date_from: Day = Field("", description="first game day to use, YYYY-MM-DD")
@@ -141,6 +143,8 @@ class Parameters(BaseModel):
             raise ValueError(f"path: source {self.source} needs one: a file, folder, pattern or URL")
         if self.source == "nba_stats" and not self.seasons:
             raise ValueError("seasons: source nba_stats needs them, such as 2017-18")
+        if self.source == "feed" and not re.fullmatch(r"https?://[^\s,?#]+", self.path):
+            raise ValueError("path: source feed needs the feed's address, such as http://127.0.0.1:8810")
         if self.date_from and self.date_to and self.date_from > self.date_to:
             raise ValueError(f"date_from: {self.date_from} is after date_to {self.date_to}")
         if self.source == "virtual":

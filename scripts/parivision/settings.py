@@ -83,6 +83,8 @@ class Settings(BaseSettings):
         Origins that may show it in a frame, separated by spaces.
     api_hosts : str
         Names besides localhost, separated by commas, that the API is asked under.
+    api_base_path : str
+        What a reverse proxy takes off the API's addresses before it passes them on, such as /api.
     api_body_mb : float
         Largest body of a request to the API.
     api_timeout_seconds : float
@@ -92,10 +94,10 @@ class Settings(BaseSettings):
     ledger_days_kept : int
         Served predictions are kept so long, graded or not.
     rollout_fewest : int
-        Predictions of a challenger, or graded ones, before it is judged on them.
+        Graded predictions of a challenger before its calibration is judged.
     rollout_error_rate, rollout_slowdown, rollout_calibration : float
         A challenger is rolled back whose share of failures is higher, whose 95th percentile of answering times is so
-        many times the champion's, or whose graded predictions are so far off on average, beyond chance.
+        many times the champion's, or whose graded predictions are off by so much more, each beyond chance.
     feed_token, betsapi_token : SecretStr or None
         What the shot feed that is collected from, and BetsAPI, ask for.
     betsapi_url : str
@@ -104,6 +106,10 @@ class Settings(BaseSettings):
         Folder that node-exporter's textfile collector reads; `metrics` in the data folder where not set.
     hook_token : SecretStr or None
         What Alertmanager shows when it asks for a challenger to be trained.
+    services_file : Path or None
+        The services that the portal lists and asks; `services.yaml` of the workspace where not set.
+    portal_hosts : str
+        Names besides localhost, separated by commas, that the portal is asked under.
     """
 
     # An empty variable (`PARIVISION_MONGODB_URI=`) is how a shell or a compose file says "not set".
@@ -148,6 +154,7 @@ class Settings(BaseSettings):
     dashboard_hosts: str = Field(default="", pattern=r"^[A-Za-z0-9.,: -]*$")
     dashboard_embedded_by: str = Field(default="", pattern=r"^[A-Za-z0-9.:/* '-]*$")
     api_hosts: str = Field(default="", pattern=r"^[A-Za-z0-9.,: -]*$")
+    api_base_path: str = Field(default="", pattern=r"^(/[A-Za-z0-9_-]+)*$")
     api_body_mb: float = Field(default=16, gt=0, le=1024)
     api_timeout_seconds: float = Field(default=10, gt=0, le=600)
     api_requests_per_minute: int = Field(default=600, ge=1)
@@ -161,6 +168,8 @@ class Settings(BaseSettings):
     betsapi_url: str = Field(default="https://api.b365api.com", pattern=r"^https?://[^\s]+$")
     metrics_dir: Path | None = None
     hook_token: SecretStr | None = None
+    services_file: Path | None = None
+    portal_hosts: str = Field(default="", pattern=r"^[A-Za-z0-9.,: -]*$")
 
     @classmethod
     def settings_customise_sources(
@@ -179,7 +188,7 @@ class Settings(BaseSettings):
         )
         return init_settings, env_settings, env_file
 
-    @field_validator("data_dir", "alert_file", "metrics_dir")
+    @field_validator("data_dir", "alert_file", "metrics_dir", "services_file")
     @classmethod
     def _from_workspace_root(cls, path: Path | None) -> Path | None:
         return None if path is None else workspace_root() / path.expanduser()

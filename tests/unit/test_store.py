@@ -24,6 +24,7 @@ from hypothesis import strategies as st
 from parivision import shots as canonical
 from parivision.errors import StoreError, StoreUnreachable
 from parivision.store import Store, Upserted
+from parivision.store.base import SIMULATED_SOURCES
 from parivision.store.duckdb_store import DuckDBStore
 from parivision.store.mongodb_store import MongoDBStore
 
@@ -62,7 +63,7 @@ def make_shots(n: int = 6, *, source: str = "archive", game_id: str = "002160000
             "recorded_distance_ft": 12,
             "source": source,
             "sources": source,
-            "simulated": source == "virtual",
+            "simulated": source in SIMULATED_SOURCES,
         }
     )
     frame = canonical.add_geometry(frame)[list(canonical.COLUMNS)].astype(canonical.COLUMNS)
@@ -365,7 +366,7 @@ def test_runs_newest_first_and_replaced_by_id(store: Store) -> None:
 
 def test_another_league_replaces_all_that_is_simulated_and_nothing_else(store: Store) -> None:
     def fill() -> None:
-        for source, game_id in (("archive", "0021600001"), ("virtual", "9021600001")):
+        for source, game_id in (("archive", "0021600001"), ("virtual", "9021600001"), ("feed-simulated", "9031600001")):
             store.put_raw(make_raw(source=source))
             store.upsert(make_shots(source=source, game_id=game_id), T0)
             store.upsert(make_shots(source=source, game_id=game_id).assign(made=True), T1)
@@ -377,10 +378,11 @@ def test_another_league_replaces_all_that_is_simulated_and_nothing_else(store: S
     full = store.counts()
     assert store.replace_simulated("seed=1") == 0
     assert store.counts() == full
-    assert store.replace_simulated("seed=2") == 6
-    assert store.counts() == {name: count // 2 for name, count in full.items()}
+    assert store.replace_simulated("seed=2") == 12
+    assert store.counts() == {name: count // 3 for name, count in full.items()}
     assert not store.shots()["simulated"].any()
-    assert (store.watermark("virtual"), store.watermark("archive")) == (None, "1")
+    read_to = [store.watermark(source) for source in ("virtual", "feed-simulated", "archive")]
+    assert read_to == [None, None, "1"]
 
 
 def test_two_processes_at_once_store_every_shot_once(store: Store) -> None:

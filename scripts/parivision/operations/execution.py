@@ -8,6 +8,7 @@ import logging
 import re
 import shutil
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -54,8 +55,10 @@ class Label:
     neighbours: list[dict[str, str]]
 
 
-def produce(task: Any, label: Label, limits: Limits) -> None:
+def produce(task: Any, label: Callable[[], Label], limits: Limits) -> None:
     """Run a Ploomber task's notebook and publish its report; a failed one goes to a folder of its own.
+
+    The label is asked for when the notebook has run: it may have found out what the report says of itself.
 
     Raises
     ------
@@ -77,13 +80,13 @@ def produce(task: Any, label: Label, limits: Limits) -> None:
                 if _state(path) in (before[path], frozenset()):
                     said = f"{task.name} ended without writing {path}, which pipeline.yaml promises"
                     raise NotebookFailed(Problem(message=said, task=task.name))
-            _publish(executed, report, page, label, "ok")
+            _publish(executed, report, page, label(), "ok")
         except Exception as error:
             problem = _describe(task.name, error, executed)
             with contextlib.suppress(PariVisionError):
                 if executed.exists():
                     _tell_in_notebook(executed, problem)
-                    _publish(executed, failed, failed.with_suffix(".html"), label, "failed")
+                    _publish(executed, failed, failed.with_suffix(".html"), label(), "failed")
                     problem.report = f"{failed.parent.name}/{failed.with_suffix('.html').name}"
                     problem.message += f". The notebook as it failed: {failed.with_suffix('.html')}"
             raise NotebookFailed(problem) from None

@@ -35,6 +35,14 @@ def parameters_of_workspace(root: Path) -> dict[str, Any]:
     return values
 
 
+def told_state(address: str, data_dir: Path) -> str:
+    """Fingerprint of what a feed has told so far; see `feed.told_state`."""
+    from parivision.settings import get_settings
+    from parivision.sources import feed  # pandas: not for those who only ask for help
+
+    return feed.told_state(address, data_dir / "cache", token=get_settings().feed_token)
+
+
 def input_state(path: str) -> str:
     """Fingerprint of local input files by name, size and time of change; empty where there are none."""
     found = []

@@ -23,6 +23,7 @@ import sys
 import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from types import MethodType
 from typing import Any
@@ -32,7 +33,7 @@ from ploomber.products import File
 from ploomber.products._resources import process_resources
 
 from parivision.errors import ParameterError, PariVisionError
-from parivision.files import write_atomically, write_json
+from parivision.files import read_json, write_atomically, write_json
 from parivision.operations import lock
 from parivision.operations.execution import Label, NotebookFailed, produce, title
 from parivision.operations.limits import Limits, duration
@@ -196,7 +197,7 @@ def _run_notebook(task: Any) -> None:
                 attempts += 1
                 try:
                     _check_time(task.name, run)
-                    produce(task, _label(run), run.limits)
+                    produce(task, partial(_label, run), run.limits)
                     break
                 except NotebookFailed as error:
                     if not error.may_pass or attempts > get_settings().retries:
@@ -258,12 +259,21 @@ def _label(run: Run) -> Label:
 
     source, record = SOURCES[run.parameters.source], run.recorder.record
     metadata = {
-        "simulated": source.simulated,
+        "simulated": _told(run) if source.simulated is None else source.simulated,
         "source_label": source.label,
         "run_id": record.run_id,
         "slot": record.about.slot,
     }
     return Label(metadata, [{"title": title(name), "path": f"{name}.html"} for name in run.names])
+
+
+def _told(run: Run) -> bool | None:
+    """What the records that the build works on say of themselves; None before any were collected."""
+    try:
+        found = read_json(run.build_dir / "collected.json")["simulated"]
+    except (OSError, ValueError, LookupError, TypeError):
+        return None
+    return found if isinstance(found, bool) else None
 
 
 def _record(run: Run, name: str, status: str, seconds: float, peak_mib: float) -> None:

@@ -12,13 +12,15 @@ import pandas as pd
 
 from parivision import slots
 from parivision.errors import SourceError
-from parivision.sources import archive, nba_stats, shot_locations
+from parivision.sources import archive, feed, nba_stats, shot_locations
 from parivision.sources.records import RawShots, bad_rows
 
 if TYPE_CHECKING:
+    from pydantic import SecretStr
+
     from parivision.sources.virtual import League
 
-__all__ = ["SOURCES", "RawShots", "Source", "collect", "to_candidates"]
+__all__ = ["SOURCES", "RawShots", "Source", "collect", "filed_as", "is_simulated", "to_candidates"]
 
 
 @dataclass(frozen=True)
@@ -29,8 +31,8 @@ class Source:
     ----------
     label : str
         Its name in reports.
-    simulated : bool
-        Whether its shots were never taken.
+    simulated : bool or None
+        Whether its shots were never taken; None where only what is received tells.
     to_candidates : callable
         Raw frame to candidate shots and problems.
     date_column : str
@@ -38,7 +40,7 @@ class Source:
     """
 
     label: str
-    simulated: bool
+    simulated: bool | None
     to_candidates: Callable[[pd.DataFrame], tuple[pd.DataFrame, pd.DataFrame]]
     date_column: str
 
@@ -48,6 +50,7 @@ SOURCES: dict[str, Source] = {
     "archive": Source(archive.LABEL, False, archive.to_candidates, "GAME_DATE"),
     "shot_locations": Source(shot_locations.LABEL, False, shot_locations.to_candidates, "Game Date"),
     "nba_stats": Source(nba_stats.LABEL, False, nba_stats.to_candidates, "GAME_DATE"),
+    "feed": Source(feed.LABEL, None, feed.to_candidates, "Game Date"),
 }
 
 
@@ -60,6 +63,7 @@ def collect(
     league: League | None = None,
     cache_dir: Path,
     nba_stats_url: str | None = None,
+    feed_token: SecretStr | None = None,
     slot: str = "",
 ) -> RawShots:
     """Raw records of a source, for a slot as it held them then: games before the slot's day, and no others.
@@ -69,7 +73,7 @@ def collect(
     source : str
         A name of `SOURCES`.
     path : str, optional
-        For files: path, pattern, folder or URL, several separated by commas.
+        For files: path, pattern, folder or URL, several separated by commas. For a feed: its address.
     seasons, season_types : sequence of str
         For NBA Stats: what to ask for.
     league : virtual.League, optional
@@ -78,6 +82,8 @@ def collect(
         Where downloads and replies are kept.
     nba_stats_url : str, optional
         Address that stands in for the real NBA Stats service.
+    feed_token : SecretStr, optional
+        What a feed asks for.
     slot : str
         See `slots`; empty takes everything.
 
@@ -96,6 +102,8 @@ def collect(
         raw = nba_stats.read(seasons, season_types, cache_dir, base_url=nba_stats_url, needed_at=needed_at)
     elif not path:
         raise SourceError(f"source {source} needs a path: a file, a pattern, a folder or a URL")
+    elif source == "feed":
+        raw = feed.read(path, cache_dir, token=feed_token, needed_at=slots.moment_of(slot))
     else:
         reader = archive.read if source == "archive" else shot_locations.read
         raw = reader(path, cache_dir)
@@ -111,6 +119,31 @@ def collect(
 def to_candidates(source: str, frame: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Candidate shots and problems of a source's raw frame; see `archive.to_candidates`."""
     return _known(source).to_candidates(frame)
+
+
+def is_simulated(source: str, said: bool | None) -> bool:
+    """Whether a source's shots are simulated: as its kind has it, else as was `said` with what was received.
+
+    Raises
+    ------
+    SourceError
+        Neither tells: such shots are never taken for real.
+    """
+    simulated = _known(source).simulated
+    if simulated is None:
+        simulated = said
+    if simulated is None:
+        raise SourceError(f"source {source} does not say whether its shots are simulated: collect them again")
+    return simulated
+
+
+def filed_as(source: str, said: bool | None) -> str:
+    """The name that a source's records and shots are stored under; see `is_simulated` for `said`.
+
+    What a simulated feed tells is filed apart from what a real one tells, so that the two are never read together.
+    """
+    apart = _known(source).simulated is None and is_simulated(source, said)
+    return f"{source}-simulated" if apart else source
 
 
 def _known(source: str) -> Source:

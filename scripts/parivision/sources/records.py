@@ -40,12 +40,15 @@ class RawShots:
         One for each file or reply: origin, sha256, rows and whatever the report should say of it.
     truth : pd.DataFrame or None
         For a simulated source, the probabilities that made the shots, row by row as `frame`; never a model input.
+    simulated : bool or None
+        What the source itself says of these records; None where its kind says it (see `sources.Source`).
     """
 
     frame: pd.DataFrame
     bad: pd.DataFrame
     notes: list[dict[str, Any]] = field(default_factory=list)
     truth: pd.DataFrame | None = None
+    simulated: bool | None = None
 
     @property
     def read(self) -> int:
@@ -77,7 +80,7 @@ class RawShots:
             n = int(later.get(note["origin"], 0))
             notes.append({**note, "rows": note["rows"] - n, "later": n})
         truth = None if self.truth is None else self.truth[kept].reset_index(drop=True)
-        return RawShots(frame, self.bad, notes, truth)
+        return RawShots(frame, self.bad, notes, truth, self.simulated)
 
 
 def bad_rows(rows: Sequence[tuple[str, int, str, str, str]]) -> pd.DataFrame:

@@ -70,7 +70,9 @@ def to_candidates(frame: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     return read_cells(frame, {name: name for name in (*COLUMNS, POSITION)})
 
 
-def read_cells(frame: pd.DataFrame, names: dict[str, str]) -> tuple[pd.DataFrame, pd.DataFrame]:
+def read_cells(
+    frame: pd.DataFrame, names: dict[str, str], *, event_required: bool = True
+) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Candidates and problems of any frame in NBA Stats units.
 
     Parameters
@@ -80,12 +82,14 @@ def read_cells(frame: pd.DataFrame, names: dict[str, str]) -> tuple[pd.DataFrame
     names : dict
         The frame's own name for each column of this format; "Season Type" and the position may be left out, and
         are then read off the game id, or missing.
+    event_required : bool
+        Whether a row without the number of its event is broken.
     """
     cells = Cells(frame)
     x_ft, y_ft = court.NBA_STATS.to_court(cells.number(names["X Location"]), cells.number(names["Y Location"]))
     known = {
         "game_id": cells.game_id(names["Game ID"]),
-        "event_id": cells.whole(names["Game Event ID"]),
+        "event_id": cells.whole(names["Game Event ID"], required=event_required),
         "game_date": cells.date(names["Game Date"]),
         "season_type": cells.text(names["Season Type"])
         if "Season Type" in names

@@ -139,7 +139,7 @@ def _write(attempts: pd.DataFrame, players: Players) -> tuple[pd.DataFrame, pd.D
     x_ft, y_ft = x / 10, y / 10
     zones = court.zone(x_ft, y_ft)
     distance = court.distance_ft(x_ft, y_ft)
-    area, band = _zone_labels(zones, distance, court.angle_deg(x_ft, y_ft))
+    area, band = zone_labels(zones, distance, court.angle_deg(x_ft, y_ft))
     season, game, day = (attempts[c].to_numpy() for c in ("season", "game", "day"))
     player, team = attempts["player"].to_numpy(), attempts["team"].to_numpy()
     game_key = season * 100_000 + game + 1
@@ -194,7 +194,7 @@ def _text(values: npt.ArrayLike, write: Callable[[int], object] = str) -> pd.Cat
     return pd.Categorical.from_codes([place[w] for w in written], pd.Index(labels))[codes]
 
 
-def _zone_labels(
+def zone_labels(
     zones: npt.NDArray[np.object_], distance: court.FloatArray, angle: court.FloatArray
 ) -> tuple[npt.NDArray[np.object_], npt.NDArray[np.object_]]:
     """The league's names for the side and for the range of distance, shape (n,) each.

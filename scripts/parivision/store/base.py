@@ -22,9 +22,10 @@ from parivision.errors import StoreError
 from parivision.shots import COLUMNS, CONTENT_COLUMNS
 
 # The account of a source with a higher rank is kept over any account of a lower one: the shot_locations and
-# NBA Stats formats carry the league's own event numbers, NBA Stats also the league's later corrections.
-SOURCE_RANK = {"archive": 1, "shot_locations": 2, "nba_stats": 3, "virtual": 1}
-SIMULATED_SOURCE = "virtual"
+# NBA Stats formats carry the league's own event numbers, NBA Stats also the league's later corrections. A feed hands on
+# what another source told first, and yields to it.
+SOURCE_RANK = {"archive": 1, "shot_locations": 2, "nba_stats": 3, "virtual": 1, "feed": 0, "feed-simulated": 0}
+SIMULATED_SOURCES = ("virtual", "feed-simulated")  # all that these names are on may be made again
 SCHEMA_VERSION = "1"
 SEASONAL = ("shots", "shots_history")  # what is stored by season
 

@@ -30,7 +30,7 @@ from parivision.store.base import (
     SCHEMA_VERSION,
     SEASONAL,
     SHOT_SCHEMA,
-    SIMULATED_SOURCE,
+    SIMULATED_SOURCES,
     STORED_SCHEMA,
     Query,
     Store,
@@ -262,9 +262,10 @@ class DuckDBStore(Store):
                 return 0
             removed = connection.execute("DELETE FROM shots WHERE simulated").fetchone()
             connection.execute("DELETE FROM shots_history WHERE simulated")
-            for table in ("shots_raw", "rejects"):
-                connection.execute(f"DELETE FROM {table} WHERE source = $1", [SIMULATED_SOURCE])
-            connection.execute("DELETE FROM metadata WHERE name = $1", [f"watermark:{SIMULATED_SOURCE}"])
+            for source in SIMULATED_SOURCES:
+                for table in ("shots_raw", "rejects"):
+                    connection.execute(f"DELETE FROM {table} WHERE source = $1", [source])
+                connection.execute("DELETE FROM metadata WHERE name = $1", [f"watermark:{source}"])
             self._set_metadata(connection, "league", league)
         return int(removed[0]) if removed else 0
 

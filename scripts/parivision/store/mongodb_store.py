@@ -29,7 +29,7 @@ from parivision.store.base import (
     SCHEMA_VERSION,
     SEASONAL,
     SHOT_SCHEMA,
-    SIMULATED_SOURCE,
+    SIMULATED_SOURCES,
     STORED_SCHEMA,
     Query,
     Store,
@@ -291,8 +291,9 @@ class MongoDBStore(Store):
         removed = self._database["shots"].delete_many({"simulated": True}).deleted_count
         self._database["shots_history"].delete_many({"simulated": True})
         for collection in ("shots_raw", "rejects"):
-            self._database[collection].delete_many({"source": SIMULATED_SOURCE})
-        self._database["metadata"].delete_one({"_id": f"watermark:{SIMULATED_SOURCE}"})
+            self._database[collection].delete_many({"source": {"$in": list(SIMULATED_SOURCES)}})
+        watermarks = [f"watermark:{source}" for source in SIMULATED_SOURCES]
+        self._database["metadata"].delete_many({"_id": {"$in": watermarks}})
         self._set_metadata("league", league)
         return removed
 
