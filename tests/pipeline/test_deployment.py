@@ -321,7 +321,7 @@ def test_the_command_of_compose_starts_and_its_health_check_agrees(
         if name == "mlflow":
             _mlflow_asks_for_a_login(f"http://127.0.0.1:{port}", secrets)
         server.send_signal(signal.SIGTERM)
-        assert server.wait(60) in (0, -signal.SIGTERM), log.read_text()  # uvicorn alone ends as the signal does
+        assert server.wait(60) in (0, -signal.SIGTERM), log.read_text()  # MLflow ends as the signal does
     finally:
         if server.poll() is None:
             os.killpg(server.pid, signal.SIGKILL)

@@ -73,6 +73,17 @@ def _made() -> Path:
     return data_dir
 
 
+def publish_the_rest(data_dir: Path) -> None:
+    """What a later build publishes: the same league with its later games."""
+    raw, judged = _collected()
+    shots = judged.shots.reset_index(drop=True)
+    shots = shots.assign(place_known=place_known(shots))
+    history = data_dir / "later.npz"
+    features_and_history(shots)[1].save(history)
+    with DuckDBStore(data_dir / "shots.duckdb") as store:
+        publish(shots, history, DOCUMENTS, store, raw.frame, judged.rejects, data_dir)
+
+
 @functools.cache
 def inputs() -> tuple[pd.DataFrame, pd.DataFrame]:
     """Features and shots that models of the workspace are fitted to."""

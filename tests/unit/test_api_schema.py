@@ -15,7 +15,7 @@ import uvicorn
 from api_workspace import wait_for, workspace
 
 from parivision.api.app import Options, create_app
-from parivision.api.server import listen
+from parivision.listening import listening
 from parivision.market.routes import router as odds
 
 # Of what is well formed some can't be meant on these data: a name that nobody has, a day that is over.
@@ -25,18 +25,18 @@ _CONFIG = '[checks]\npositive_data_acceptance.expected-statuses = ["2xx", "404",
 @pytest.fixture(scope="module")
 def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A server that runs in this process."""
-    listening = listen("127.0.0.1", 0)
     app = create_app(Options(data_dir=workspace(tmp_path_factory.mktemp("api"))), [odds])
     server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False))
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
-    thread.start()
-    wait_for(lambda: server.started)
-    wait_for(lambda: not app.state.held.problem)
-    try:
-        yield f"http://127.0.0.1:{listening.getsockname()[1]}"
-    finally:
-        server.should_exit = True
-        thread.join(timeout=30)
+    with listening("the test", "127.0.0.1", 0) as (taken, url):
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [taken]})
+        thread.start()
+        wait_for(lambda: server.started)
+        wait_for(lambda: not app.state.held.problem)
+        try:
+            yield url
+        finally:
+            server.should_exit = True
+            thread.join(timeout=30)
 
 
 def read(url: str) -> str:

@@ -96,6 +96,7 @@ def create_app(options: Options, routers: Sequence[APIRouter] = ()) -> FastAPI:
     @contextlib.asynccontextmanager
     async def life(app: FastAPI) -> AsyncIterator[None]:
         router = Router(Current(data_dir), Ledger(data_dir), Rollouts(data_dir))
+        metrics.challenged = router.failures
         held = app.state.held = State(data_dir, router, access, metrics)
         keeping_up = asyncio.create_task(held.keep_up())
         try:

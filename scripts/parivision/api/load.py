@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import io
 import json
 import logging
 import os
@@ -13,7 +14,6 @@ import subprocess
 import sys
 import tempfile
 import time
-import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -172,10 +172,10 @@ def _saved(engine: Engine, folder: Path) -> Path:
 
     from parivision.champions import Champions
 
-    logging.getLogger("mlflow").setLevel(logging.ERROR)  # that a model without a signature takes anything is meant
+    logging.getLogger("mlflow").setLevel(logging.ERROR)
     champion = engine.served.champion
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # of the same; the setting of a file's code resets filters
+    # It warns, whatever the filters say, that it cannot derive a schema; none is meant.
+    with contextlib.redirect_stderr(io.StringIO()):
         mlflow.pyfunc.save_model(
             str(folder),
             python_model=str(Path(__file__).with_name("load_model.py")),  # its code, so that nothing is pickled

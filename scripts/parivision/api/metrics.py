@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import collections
+from collections.abc import Iterable, Mapping
 
 from prometheus_client import (
     CollectorRegistry,
@@ -12,7 +13,7 @@ from prometheus_client import (
     disable_created_metrics,
     generate_latest,
 )
-from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from parivision.champions import Served
@@ -29,12 +30,15 @@ class Metrics:
     ----------
     champions : mapping of str to Served
         What serves by kind, as last looked up.
+    challenged : mapping
+        The router's count of failures by kind and role.
     """
 
     def __init__(self) -> None:
         disable_created_metrics()  # type: ignore[no-untyped-call]  # as many series again, which nobody asks for
         self.registry = CollectorRegistry()
         self.champions: dict[str, Served] = {}
+        self.challenged: Mapping[tuple[str, str], int] = {}
         self._requests = Counter(
             "parivision_api_requests_total",
             "Requests answered, by route and status.",
@@ -57,12 +61,7 @@ class Metrics:
             ["kind", "role"],
             registry=self.registry,
         )
-        self._errors = Counter(
-            "parivision_api_prediction_errors_total",
-            "Shots that no model could answer.",
-            ["kind", "role"],
-            registry=self.registry,
-        )
+        self._failed: collections.Counter[tuple[str, str]] = collections.Counter()
         self._refused = Counter(
             "parivision_api_refused_total",
             "Requests refused before they reached a model, by reason.",
@@ -82,9 +81,15 @@ class Metrics:
         """Count shots that were answered."""
         self._predictions.labels(kind, role).inc(shots)
 
-    def failed(self, kind: str, shots: int = 1, role: str = "champion") -> None:
-        """Count shots that were not."""
-        self._errors.labels(kind, role).inc(shots)
+    def failed(self, kind: str, shots: int = 1) -> None:
+        """Count shots that the champion could not answer."""
+        self._failed[kind, "champion"] += shots
+
+    @property
+    def failures(self) -> dict[tuple[str, str], int]:
+        """What could not be answered, by kind and role: the champion's shots, and a challenger's passes."""
+        others = {(kind, role): n for (kind, role), n in self.challenged.items() if role != "champion"}
+        return {**self._failed, **others}
 
     def refused(self, reason: str) -> None:
         """Count a request that was turned away."""
@@ -96,12 +101,12 @@ class Metrics:
 
 
 class _Serving(Collector):
-    """The champions that serve, by their hash: a gauge of its own would keep those that no longer do."""
+    """The champions that serve, by their hash (a gauge of its own would keep those that no longer do), and failures."""
 
     def __init__(self, metrics: Metrics) -> None:
         self._metrics = metrics
 
-    def collect(self) -> Iterable[GaugeMetricFamily]:
+    def collect(self) -> Iterable[Metric]:
         family = GaugeMetricFamily(
             "parivision_champion_info", "The model that serves.", labels=["kind", "name", "version", "sha256"]
         )
@@ -109,3 +114,11 @@ class _Serving(Collector):
             champion = served.champion
             family.add_metric([kind, champion.name, str(champion.version), champion.sha256], 1)
         yield family
+        failed = CounterMetricFamily(
+            "parivision_api_prediction_errors",
+            "Shots that the champion could not answer, and requests that a challenger could not.",
+            labels=["kind", "role"],
+        )
+        for (kind, role), n in sorted(self._metrics.failures.items()):
+            failed.add_metric([kind, role], n)
+        yield failed

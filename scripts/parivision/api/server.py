@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import errno
-import signal
-import socket
 from collections.abc import Callable, Sequence
 
-import uvicorn
 from fastapi import APIRouter
 
 from parivision.api.app import Options, create_app
 from parivision.api.boundary import log_to_stderr
-from parivision.errors import ParameterError
+from parivision.listening import listening
+from parivision.listening import serve as serve_on
 
 _PATIENCE_SECONDS = 20  # for requests in hand when the server is told to end
 
@@ -32,56 +29,20 @@ def serve(options: Options, port: int, say: Callable[[str], None], routers: Sequ
     ParameterError
         It cannot listen there.
     """
-    listening = listen(options.address, port)
-    name = f"[{options.address}]" if ":" in options.address else options.address
-    config = uvicorn.Config(
-        create_app(options, routers),
-        loop="uvloop",
-        http="httptools",
-        ws="none",
-        lifespan="on",
-        access_log=False,  # the boundary logs
-        log_config=None,
-        server_header=False,
-        date_header=True,
-        proxy_headers=False,  # whoever asks could say anything there
-        timeout_keep_alive=30,
-        timeout_graceful_shutdown=_PATIENCE_SECONDS,
-        backlog=1024,
-        root_path=options.base_path,
-    )
+    app = create_app(options, routers)
     log_to_stderr()
-    say(f"http://{name}:{listening.getsockname()[1]}/docs")
-    # Once all is answered uvicorn raises the signal again, for whom it served before; there it is done with.
-    before = signal.signal(signal.SIGTERM, lambda *_: None)
-    try:
-        uvicorn.Server(config).run(sockets=[listening])
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
-def listen(address: str, port: int) -> socket.socket:
-    """A socket that listens.
-
-    Raises
-    ------
-    ParameterError
-        The address is not of this machine, or the port is taken.
-    """
-    family = socket.AF_INET6 if ":" in address else socket.AF_INET
-    listening = socket.socket(family, socket.SOCK_STREAM)
-    try:
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listening.bind((address, port))
-    except (OSError, UnicodeError) as error:
-        listening.close()
-        code = getattr(error, "errno", None)
-        if code == errno.EADDRINUSE:
-            said = f"port {port} of {address} is taken: choose another with --port, or end what listens there"
-        elif code == errno.EACCES:
-            said = f"port {port} may not be used by this user: choose one above 1023 with --port"
-        else:
-            why = getattr(error, "strerror", None) or error
-            said = f"cannot listen on {address}: {why}. Give an address of this machine"
-        raise ParameterError(said) from None
-    return listening
+    with listening("the API", options.address, port) as (server, url):
+        say(f"{url}/docs")
+        serve_on(
+            app,
+            server,
+            loop="uvloop",
+            http="httptools",
+            ws="none",
+            lifespan="on",
+            log_config=None,  # the boundary logs
+            log_level=None,
+            timeout_keep_alive=30,
+            timeout_graceful_shutdown=_PATIENCE_SECONDS,
+            root_path=options.base_path,
+        )

@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
-import signal
-import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Literal
-
-import uvicorn
 
 from parivision.errors import ParameterError
 from parivision.feed.clock import DAY_A_MINUTE, FASTEST, FeedClock
@@ -18,13 +13,13 @@ from parivision.feed.events import Events, in_order, within
 from parivision.feed.leagues import stored_season, virtual_league
 from parivision.feed.planting import Planted, plant
 from parivision.feed.server import Options, create
+from parivision.listening import QUEUE, bound, is_loopback
+from parivision.listening import serve as serve_on
 from parivision.settings import get_settings
 from parivision.slots import LEAGUE_ZONE
 from parivision.sources.virtual import League, describe
 from parivision.store import open_store
 
-_SHUTDOWN_SECONDS = 5
-_LOOPBACK = ("localhost", "127.0.0.1", "::1")
 _SHORTEST_TOKEN = 8
 
 
@@ -112,48 +107,18 @@ def serve(wish: Wish, say: Callable[[str], object] = print) -> None:
     token = wish.token if wish.token is not None else set_token.get_secret_value() if set_token else ""
     if (wish.token is not None or token) and len(token) < _SHORTEST_TOKEN:
         raise ParameterError(f"the feed's token is shorter than {_SHORTEST_TOKEN} characters; give a longer one")
-    if not token and wish.address not in _LOOPBACK:
+    if not token and not is_loopback(wish.address):
         raise ParameterError(
             f"the feed would be open to everyone who reaches {wish.address}: set PARIVISION_FEED_TOKEN, or leave "
             "--address at 127.0.0.1"
         )
-    with _listening(wish.address, wish.port) as listening:
+    with bound("the feed", wish.address, wish.port) as (server, url):
         events = gather(wish)
         app = create(events, clock_of(wish, events), Options(token, wish.per_minute))
-        listening.listen(128)  # from here on a reader may come, though the server takes a moment to answer
-        host = f"[{wish.address}]" if ":" in wish.address else wish.address
-        address = f"http://{host}:{listening.getsockname()[1]}"
+        server.listen(QUEUE)  # from here on a reader may come, though the server takes a moment to answer
         say(f"{events.title}: dataset {events.dataset}, {len(events):,} events, {events.first} to {events.last}")
-        say(f"The feed is at {address}/v1/shots, described at {address}/docs")
-        # uvicorn raises the signal that ended it again when it is done; a SIGTERM that was heeded is no failure.
-        signal.signal(signal.SIGTERM, lambda *_: None)
-        config = uvicorn.Config(
-            app,
-            log_level="warning",
-            access_log=False,
-            server_header=False,
-            proxy_headers=False,
-            timeout_graceful_shutdown=_SHUTDOWN_SECONDS,
-        )
-        uvicorn.Server(config).run(sockets=[listening])
-
-
-@contextlib.contextmanager
-def _listening(address: str, port: int) -> Iterator[socket.socket]:
-    """A bound socket: taken first, so that a port in use is said before a league is simulated."""
-    listening = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_STREAM)
-    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        try:
-            listening.bind((address, port))
-        except OSError as error:
-            raise ParameterError(
-                f"the feed can't listen on {address}:{port} ({error.strerror}): stop what does, or choose another "
-                "--port"
-            ) from None
-        yield listening
-    finally:
-        listening.close()
+        say(f"The feed is at {url}/v1/shots, described at {url}/docs")
+        serve_on(app, server)
 
 
 def _day(name: str, value: str) -> None:
