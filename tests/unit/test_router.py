@@ -106,6 +106,20 @@ def rows(data_dir: Path) -> list[tuple[str, str, int]]:
 
 
 class TestWithoutARollout:
+    def test_what_was_made_out_on_replaced_data_is_answered_on_them(self, router: Router) -> None:
+        now = router.current.engine("pre_shot")
+        before = now.with_model(replace(now.served, note="of yesterday"))
+        table = {"x_ft": np.zeros(2), "y_ft": np.ones(2), "player_id": np.zeros(2, np.int64), "period": np.ones(2, int)}
+        table |= {
+            "period_seconds_left": np.full(2, 99),
+            "team": np.array(["AAA"] * 2),
+            "opponent": np.array(["BBB"] * 2),
+        }
+        table["home"] = np.ones(2, bool)
+        (given,) = router.answer("pre_shot", shots(router, 1), ["a"], engine=before)
+        assert given.served is before.served
+        assert router.score("pre_shot", table, "b", engine=before)[1] is before.served
+
     def test_the_champion_answers_and_all_is_written_down(self, router: Router, data_dir: Path) -> None:
         given = router.answer("pre_shot", shots(router, 3), ["a", "b", "c"], key="mine")
         assert {one.role for one in given} == {"champion"}

@@ -47,7 +47,7 @@ def panels(path: Path) -> list[dict[str, Any]]:
 @pytest.fixture(scope="module")
 def python_with_sdk() -> str:
     """An interpreter that has Grafana's foundation SDK: ours, or the one that the tests' tools are installed for."""
-    tools = [Path(found).parent / "python" for name in ("hadolint", "caddy") if (found := shutil.which(name))]
+    tools = [Path(found).resolve().parent / "python" for name in ("hadolint", "caddy") if (found := shutil.which(name))]
     for python in [sys.executable, *map(str, tools), *filter(None, map(shutil.which, ("python3", "python")))]:
         tried = subprocess.run([python, "-c", "import grafana_foundation_sdk"], capture_output=True, check=False)
         if tried.returncode == 0:

@@ -119,7 +119,7 @@ class Desk:
             return []
         ids = [uuid.uuid4().hex for _ in meant]
         try:
-            routed = self.router.answer(engine.kind, [one.shot for one in meant], ids, key)
+            routed = self.router.answer(engine.kind, [one.shot for one in meant], ids, key, engine)
         except Exception as error:  # one question must not spoil the others' answers: each alone shows whose it is
             if len(meant) > 1:
                 return [self._answered(engine, key, [one])[0] for one in meant]
@@ -149,7 +149,7 @@ class Desk:
             known = roster(engine.snapshot)
             table = batch.table(engine, known)
             id_ = uuid.uuid4().hex
-            scored, served, role = self.router.score(batch.kind, table, id_, key)
+            scored, served, role = self.router.score(batch.kind, table, id_, key, engine)
         except (ModelError, ArithmeticError):
             self.metrics.failed(batch.kind, len(batch))
             raise

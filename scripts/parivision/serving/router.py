@@ -86,7 +86,9 @@ class Router:
         self._graded_with, self._pruned_at = "", 0.0
         self._take_up()
 
-    def answer(self, kind: Kind, shots: Sequence[Shot], ids: Sequence[str], key: str = "") -> list[Routed]:
+    def answer(
+        self, kind: Kind, shots: Sequence[Shot], ids: Sequence[str], key: str = "", engine: Engine | None = None
+    ) -> list[Routed]:
         """One answer a shot, in order; each must have been `checked`.
 
         Parameters
@@ -95,13 +97,15 @@ class Router:
             One a shot, never used before: results are told by it.
         key : str
             Name of the key that asks.
+        engine : Engine, optional
+            On whose data the shots were made out, which may have been replaced since; the current one by default.
 
         Raises
         ------
         PariVisionError
             The champion cannot answer this.
         """
-        engine = self.current.engine(kind)
+        engine = engine or self.current.engine(kind)
         running = self._trial(engine)
 
         def asked(rows: Sequence[int]) -> _Asked:
@@ -126,7 +130,7 @@ class Router:
         return [one for one in routed if one is not None]
 
     def score(
-        self, kind: Kind, table: Mapping[str, Any], request_id: str, key: str = ""
+        self, kind: Kind, table: Mapping[str, Any], request_id: str, key: str = "", engine: Engine | None = None
     ) -> tuple[Scored, Served, Role]:
         """Probabilities of n shots at once; shot i is prediction `<request_id>:<i>` in the ledger.
 
@@ -134,13 +138,15 @@ class Router:
         ----------
         table : mapping of arrays, shape (n,)
             As `Engine.score` takes it.
+        engine : Engine, optional
+            See `answer`.
 
         Raises
         ------
         PariVisionError
             The champion cannot answer this.
         """
-        engine = self.current.engine(kind)
+        engine = engine or self.current.engine(kind)
         running = self._trial(engine)
         n = len(table["x_ft"])
         day = table.get("day")
