@@ -97,12 +97,10 @@ charts.log_loss_comparison(
 )
 
 # %%
-constant = scores[(scores.kind == "pre_shot") & (scores.candidate == "constant")].iloc[0]
-known = 1 - chosen["pre_shot"]["log_loss"] / constant.log_loss
+known = {kind: report_card.removed(test, kind, best[kind], seed) for kind in chosen}
 say(
-    f"Knowing place, shooter, defence, clock and context removes {percent(known)} of the uncertainty that knowing",
-    f"nothing leaves. The scorer's label takes it to {percent(1 - chosen['review']['log_loss'] / constant.log_loss)}.",
-    "The rest is the ball.",
+    f"Knowing place, shooter, defence, clock and context removes {percent(known['pre_shot'])} of the uncertainty that",
+    f"knowing the mean rate leaves. The scorer's label takes it to {percent(known['review'])}. The rest is the ball.",
 )
 
 # %%

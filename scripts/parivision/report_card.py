@@ -149,6 +149,12 @@ def read_curve(curves: pd.DataFrame, kind: str, probability: float) -> str:
     )
 
 
+def removed(test: pd.DataFrame, kind: str, candidate: str, seed: int) -> float:
+    """Share of the uncertainty that a model removes from whoever knows the mean rate; see `evaluation`."""
+    found = evaluation.entropy_removed(test[f"{kind}.{candidate}"], test["made"], test["game_id"], seed)
+    return float(found["removed"])
+
+
 def by_zone(test: pd.DataFrame, candidate: str, seed: int) -> pd.DataFrame:
     """How well the pre-shot model tells shots of one zone apart.
 
@@ -168,7 +174,7 @@ def by_zone(test: pd.DataFrame, candidate: str, seed: int) -> pd.DataFrame:
             continue
         scores = evaluation.score(here[own], here["made"], here["game_id"], draws=200, seed=seed)
         gain = evaluation.paired_gain(here[own], here[base], here["made"], here["game_id"], seed)
-        removed = evaluation.entropy_removed(here[own], here["made"], here["game_id"], seed)
+        told = evaluation.entropy_removed(here[own], here["made"], here["game_id"], seed)
         rows[zone] = {
             "n": len(here),
             "made": here["made"].mean(),
@@ -177,9 +183,9 @@ def by_zone(test: pd.DataFrame, candidate: str, seed: int) -> pd.DataFrame:
             "auc": scores["auc"],
             "auc_low": scores["auc_ci"][0],
             "auc_high": scores["auc_ci"][1],
-            "removed": removed["removed"],
-            "removed_low": removed["removed_ci"][0],
-            "removed_high": removed["removed_ci"][1],
+            "removed": told["removed"],
+            "removed_low": told["removed_ci"][0],
+            "removed_high": told["removed_ci"][1],
         }
     columns = ["n", "made", "log_loss", "gain", "auc", "auc_low", "auc_high"]
     columns += ["removed", "removed_low", "removed_high"]
@@ -278,11 +284,11 @@ def slices(test: pd.DataFrame, candidate: str, seed: int, kind: str = "pre_shot"
     rows = []
     for row in sorted(table.to_dict("records"), key=lambda r: places[(r["slice"], r["value"])]):
         here = (groups[row["slice"]] == row["value"]).to_numpy()
-        removed = evaluation.entropy_removed(
+        told = evaluation.entropy_removed(
             column[here], test["made"][here], test["game_id"][here], seed, level=1 - 0.05 / looks
         )
-        low, high = removed["removed_ci"]
-        rows.append({**row, "removed": removed["removed"], "removed_low": low, "removed_high": high})
+        low, high = told["removed_ci"]
+        rows.append({**row, "removed": told["removed"], "removed_low": low, "removed_high": high})
     return pd.DataFrame(rows, columns=[*table.columns, "removed", "removed_low", "removed_high"])
 
 
