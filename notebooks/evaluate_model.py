@@ -140,7 +140,7 @@ brier.map(lambda v: between(v) if isinstance(v, list) else round(v, 4))
 
 # %%
 own = brier.loc[f"pre_shot.{best['pre_shot']}"]
-rulers = brier.loc[[f"pre_shot.{name}" for name in report_card.BASELINES]]
+rulers = brier.loc[[f"pre_shot.{name}" for name in report_card.baselines(test)]]
 sharpest = rulers.resolution.idxmax()
 say(
     "Brier = reliability - resolution + uncertainty + what differs within a bin, over twenty bins. The results",

@@ -99,6 +99,11 @@ def chosen_scores(scores: pd.DataFrame, training: dict[str, Any]) -> dict[str, d
     return {kind: table.loc[(kind, name)].to_dict() for kind, name in training["chosen"].items()}
 
 
+def baselines(test: pd.DataFrame) -> list[str]:
+    """Those of `BASELINES` that were scored; the constant rate may be left out of the candidates."""
+    return [name for name in BASELINES if f"pre_shot.{name}" in test]
+
+
 def gain_on_baseline(test: pd.DataFrame, kind: str, candidate: str, seed: int) -> dict[str, Any]:
     """Paired gain in log loss over the zone rate."""
     own, base = test[f"{kind}.{candidate}"], test[f"{kind}.{BASELINE}"]
@@ -109,7 +114,7 @@ def gains_on_baselines(test: pd.DataFrame, chosen: dict[str, str], seed: int) ->
     """Paired gain in log loss of each chosen model over every baseline: `kind`, `baseline`, `gain`, `low`, `high`."""
     rows = []
     for kind, name in chosen.items():
-        for baseline in BASELINES:
+        for baseline in baselines(test):
             against = test[f"pre_shot.{baseline}"]  # a baseline knows no label: it is the same for both kinds
             found = evaluation.paired_gain(test[f"{kind}.{name}"], against, test["made"], test["game_id"], seed)
             rows.append((kind, baseline, found["gain"], *found["gain_ci"]))
@@ -121,7 +126,7 @@ def brier_table(test: pd.DataFrame, chosen: dict[str, str], seed: int) -> pd.Dat
 
     A row a model, indexed by its column; the parts, and `<part>_ci`.
     """
-    columns = [f"{kind}.{name}" for kind, name in chosen.items()] + [f"pre_shot.{name}" for name in BASELINES]
+    columns = [f"{kind}.{name}" for kind, name in chosen.items()] + [f"pre_shot.{name}" for name in baselines(test)]
     rows = {
         c: evaluation.brier_parts(test[c], test["made"], test["game_id"], seed=seed) for c in dict.fromkeys(columns)
     }

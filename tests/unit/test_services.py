@@ -319,3 +319,11 @@ class TestCommand:
     def test_a_wrong_file_is_one_line(self, workspace: Path) -> None:
         found = self.run(workspace, "it: {title: It, ask: nonsense}")
         assert isinstance(found.exception, ServicesError)
+
+
+def test_a_notebook_can_ask_though_its_kernel_runs_a_loop() -> None:
+    async def cell() -> list[Seen]:
+        return ask_now([Service(name="gone", title="Gone", ask="http://127.0.0.1:1/")], 2.0)
+
+    (found,) = asyncio.run(cell())
+    assert found.state == "not set up"

@@ -9,6 +9,7 @@ import socket
 import ssl
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from functools import cache
@@ -84,8 +85,9 @@ async def ask_all(services: Sequence[Service], seconds: float = SECONDS) -> list
 
 
 def ask_now(services: Sequence[Service], seconds: float = SECONDS) -> list[Seen]:
-    """`ask_all` for those who have no loop of their own."""
-    return asyncio.run(ask_all(services, seconds))
+    """`ask_all` for who cannot wait in a loop; in a thread, since a notebook's kernel runs a loop of its own."""
+    with ThreadPoolExecutor(1) as aside:
+        return aside.submit(asyncio.run, ask_all(services, seconds)).result()
 
 
 def not_asked(service: Service, said: str = "") -> Seen:
