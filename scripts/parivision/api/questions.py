@@ -16,6 +16,9 @@ from pydantic import (
     StrictBool,
     StrictInt,
     StrictStr,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
     model_validator,
 )
 
@@ -77,8 +80,20 @@ Player = Annotated[
 ]
 Team = Annotated[StrictStr, Field(pattern=r"^[A-Za-z]{2,4}$", description="Code of a team.", examples=["BOS"])]
 Period = Annotated[StrictInt, Field(ge=1, le=14, description="1 to 4, then one for each overtime.", examples=[4])]
+
+
+def _in_one_word(value: Any, read: ValidatorFunctionWrapHandler) -> Any:
+    try:
+        return read(value)
+    except ValidationError:  # pydantic would tell what each of the two forms misses
+        raise ValueError(
+            f'give what is left of the period as m:ss, such as "2:35", or as 0 to {PERIOD_SECONDS} s'
+        ) from None
+
+
 Clock = Annotated[
     Annotated[StrictInt, Field(ge=0, le=PERIOD_SECONDS)] | Annotated[StrictStr, Field(pattern=_CLOCK)],
+    WrapValidator(_in_one_word),
     Field(description="Left in the period: `m:ss`, or seconds.", examples=["2:35", 155]),
 ]
 Day = Annotated[
