@@ -24,8 +24,8 @@ _REMEDIES = {
 
 
 def is_loopback(address: str) -> bool:
-    """Whether only this machine reaches an address."""
-    if address == "localhost":
+    """Whether only this machine reaches an address, or a name means this machine."""
+    if address.rstrip(".").lower() == "localhost":
         return True
     try:
         return ipaddress.ip_address(address.strip("[]")).is_loopback

@@ -2,33 +2,18 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-import uvicorn
-from api_workspace import wait_for, workspace
-
-from parivision.api.app import Options, create_app
-from parivision.listening import listening
+from api_workspace import served, workspace
 
 
 @pytest.fixture(scope="module")
 def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    app = create_app(Options(data_dir=workspace(tmp_path_factory.mktemp("api"))))
-    server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False))
-    with listening("the test", "127.0.0.1", 0) as (taken, url):
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [taken]})
-        thread.start()
-        wait_for(lambda: server.started)
-        wait_for(lambda: not app.state.held.problem)
-        try:
-            yield url
-        finally:
-            server.should_exit = True
-            thread.join(timeout=30)
+    with served(workspace(tmp_path_factory.mktemp("api"))) as url:
+        yield url
 
 
 def test_the_page_opens_and_asks_without_another_server(browser: Any, address: str, tmp_path: Path) -> None:

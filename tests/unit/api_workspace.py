@@ -5,20 +5,24 @@ from __future__ import annotations
 import functools
 import shutil
 import tempfile
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import uvicorn
+from fastapi import APIRouter
 from fastapi.testclient import TestClient
 
 from parivision import etl, sources
 from parivision.api.app import Options, create_app
 from parivision.champions import Champion, Champions
 from parivision.features import features_and_history
+from parivision.listening import listening
 from parivision.models import CANDIDATES, save_model
 from parivision.published.publishing import publish
 from parivision.shots import place_known
@@ -113,6 +117,23 @@ def asking(data_dir: Path, host: str = "localhost", **options: Any) -> Iterator[
     with TestClient(app, base_url=f"http://{host}", raise_server_exceptions=False) as client:
         wait_for(lambda: client.get("/health/ready").status_code == 200)
         yield client
+
+
+@contextmanager
+def served(data_dir: Path, routers: Sequence[APIRouter] = ()) -> Iterator[str]:
+    """The address of a server in this process, once it is ready."""
+    app = create_app(Options(data_dir=data_dir), routers)
+    server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False))
+    with listening("the test", "127.0.0.1", 0) as (taken, url):
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [taken]})
+        thread.start()
+        try:
+            wait_for(lambda: server.started)
+            wait_for(lambda: not app.state.held.problem)
+            yield url
+        finally:
+            server.should_exit = True
+            thread.join(timeout=30)
 
 
 def wait_for(condition: Any, seconds: float = 30) -> None:

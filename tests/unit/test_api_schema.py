@@ -5,17 +5,13 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.request import urlopen
 
 import pytest
-import uvicorn
-from api_workspace import wait_for, workspace
+from api_workspace import served, workspace
 
-from parivision.api.app import Options, create_app
-from parivision.listening import listening
 from parivision.market.routes import router as odds
 
 # Of what is well formed some can't be meant on these data: a name that nobody has, a day that is over.
@@ -25,18 +21,8 @@ _CONFIG = '[checks]\npositive_data_acceptance.expected-statuses = ["2xx", "404",
 @pytest.fixture(scope="module")
 def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A server that runs in this process."""
-    app = create_app(Options(data_dir=workspace(tmp_path_factory.mktemp("api"))), [odds])
-    server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False))
-    with listening("the test", "127.0.0.1", 0) as (taken, url):
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [taken]})
-        thread.start()
-        wait_for(lambda: server.started)
-        wait_for(lambda: not app.state.held.problem)
-        try:
-            yield url
-        finally:
-            server.should_exit = True
-            thread.join(timeout=30)
+    with served(workspace(tmp_path_factory.mktemp("api")), [odds]) as url:
+        yield url
 
 
 def read(url: str) -> str:

@@ -15,6 +15,7 @@ from parivision.dashboard import access, server
 from parivision.dashboard.handlers import Assets, framed
 from parivision.dashboard.server import Options
 from parivision.errors import ParameterError, SnapshotError
+from parivision.listening import is_loopback
 from parivision.settings import get_settings
 
 
@@ -24,7 +25,7 @@ from parivision.settings import get_settings
      ("192.168.1.4", False), ("example.test", False), ("", False), ("127.0.0.1.evil.test", False)],
 )  # fmt: skip
 def test_loopback(address: str, expected: bool) -> None:
-    assert access.is_loopback(address) is expected
+    assert is_loopback(address) is expected
 
 
 def test_a_network_needs_a_secret() -> None:

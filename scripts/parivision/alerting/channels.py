@@ -24,6 +24,7 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, ConfigDict
 
 from parivision.errors import PariVisionError
+from parivision.listening import is_loopback
 from parivision.secrets import redact
 from parivision.settings import Settings
 
@@ -273,7 +274,7 @@ class Email:
         return f"{self}: {_refusal(refused)}; check PARIVISION_ALERT_EMAIL_TO" if refused else ""
 
     def _connected(self) -> smtplib.SMTP:
-        if self.password and self.security == "none" and not _is_loopback(self.host):
+        if self.password and self.security == "none" and not is_loopback(self.host):
             raise Unreachable(
                 f"{self}: the password would cross the network in the open; set PARIVISION_SMTP_SECURITY to "
                 "starttls or tls, or leave PARIVISION_SMTP_PASSWORD empty"
@@ -313,10 +314,6 @@ class Email:
 
 def _identifier(text: str) -> str:
     return re.sub(r"[^A-Za-z0-9-]+", "-", text) or "unknown"
-
-
-def _is_loopback(host: str) -> bool:
-    return host in ("localhost", "::1") or re.fullmatch(r"127(\.\d+){3}", host) is not None
 
 
 def _line(said: bytes | str) -> str:

@@ -8,7 +8,6 @@ key. One that does neither must be told apart by `--require-keys`.
 
 from __future__ import annotations
 
-import ipaddress
 import math
 import re
 import time
@@ -22,6 +21,7 @@ from limits.strategies import MovingWindowRateLimiter
 
 from parivision.api.keys import Key, Keys, KeysError, Scope
 from parivision.api.problems import Problem
+from parivision.listening import is_loopback
 
 # The first prefix that fits says what a request needs. What is not named here needs a key that may read.
 _NEEDS: tuple[tuple[str, Scope | None], ...] = (
@@ -57,16 +57,6 @@ class Asker:
 
     name: str
     key: Key | None = None
-
-
-def is_loopback(address: str) -> bool:
-    """Whether only this machine reaches an address, or a name means this machine."""
-    if address.rstrip(".").lower() == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(address.strip("[]")).is_loopback
-    except ValueError:
-        return False
 
 
 def host_name(host: str) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import ipaddress
 import os
 import re
 import secrets
@@ -16,21 +15,12 @@ from tornado.web import RequestHandler
 from traitlets import List, Unicode
 
 from parivision.errors import ParameterError
+from parivision.listening import is_loopback
 
 _READER = User("reader")
 _COOKIE_DAYS = 7
 _SHORTEST_SECRET = 8
 _AUTHORIZATION = re.compile(r"(?:token|bearer)\s+(\S+)", re.IGNORECASE)
-
-
-def is_loopback(address: str) -> bool:
-    """Whether only this machine reaches an address."""
-    if address == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(address.strip("[]")).is_loopback
-    except ValueError:
-        return False
 
 
 def require_credentials(address: str, credentials: list[str]) -> None:

@@ -14,9 +14,9 @@ from prometheus_client import CollectorRegistry, Metric
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.exposition import choose_encoder
 
-from parivision.dashboard import access
 from parivision.dashboard.handlers import Ours
 from parivision.dashboard.kernels import Kernels
+from parivision.listening import is_loopback
 
 _PREFIX = "parivision_dashboard"
 
@@ -99,4 +99,4 @@ class Metrics(Ours):
             return bool(given) and bool(identity.knows(given))
         # A proxy in front of us is on this machine too, so what it passes on must not count as this machine's.
         passed_on = any(name in self.request.headers for name in ("X-Forwarded-For", "X-Real-Ip", "Forwarded"))
-        return access.is_loopback(self.request.remote_ip or "") and not passed_on
+        return is_loopback(self.request.remote_ip or "") and not passed_on

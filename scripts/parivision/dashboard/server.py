@@ -33,6 +33,7 @@ from parivision.dashboard.nursery import Nursery, NurseryError, available
 from parivision.dashboard.pages import FIRST, TITLES
 from parivision.dashboard.report_handler import ROUTE as REPORTS
 from parivision.errors import ParameterError, SnapshotError
+from parivision.listening import is_loopback
 from parivision.published import Snapshots
 from parivision.settings import get_settings, workspace_root
 
@@ -226,7 +227,7 @@ class Dashboard(Voila):  # type: ignore[misc]
         self.app = tornado.web.Application(**self._settings(nursery))
         self.app.add_handlers(".*$", self._handlers())
         # The scheme and host that a reverse proxy names are believed only where nobody else can reach us.
-        server = HTTPServer(self.app, xheaders=access.is_loopback(self.options.address), max_body_size=_LARGEST_MESSAGE)
+        server = HTTPServer(self.app, xheaders=is_loopback(self.options.address), max_body_size=_LARGEST_MESSAGE)
         server.add_socket(listening)
         say(f"The dashboard is at {self.options.url}")
         if self.options.open_browser:
@@ -275,7 +276,7 @@ class Dashboard(Voila):  # type: ignore[misc]
             "xsrf_cookies": True,
             "xsrf_cookie_kwargs": {"httponly": True, "samesite": "Strict", "path": self.base_url},
             # Another site's name that resolves to this machine is refused; a token protects other addresses.
-            "allow_remote_access": not access.is_loopback(options.address),
+            "allow_remote_access": not is_loopback(options.address),
             "local_hostnames": ["localhost", *options.hosts],
             "headers": access.headers(options.embedded_by),
             "assets": self.assets,
