@@ -187,7 +187,8 @@ def test_every_answer_during_a_swap_is_of_one_model_and_whole(data_dir: Path) ->
                 wrong.append(repr(error))
                 return
             version = engine.served.champion.version
-            if {a.probability.value for a in answered} != {values[version]}:
+            # To the last bit a sum depends on how many shots are summed at once.
+            if any(abs(a.probability.value - values[version]) > 1e-12 for a in answered):
                 wrong.append(f"version {version} said {answered}")
             seen.add(version)
 
