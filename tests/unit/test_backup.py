@@ -18,6 +18,7 @@ from kept_workspace import NAME, Enter, contents, elsewhere, fill_up, kept_works
 
 from parivision.commands.keeping import backup, restore
 from parivision.errors import PariVisionError
+from parivision.keeping import backup as backing_up
 from parivision.keeping import bundle
 from parivision.keeping.backup import make
 from parivision.keeping.restore import restore as put_back
@@ -194,3 +195,15 @@ def test_what_the_commands_say(here: Path, enter: Enter, tmp_path: Path) -> None
     assert checked.exit_code == 0
     assert digest in checked.output
     assert run(restore, path, "--check", "--force").exit_code == 2
+
+
+def test_a_secret_on_the_edge_of_two_pieces_of_a_large_file_is_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PARIVISION_SMTP_PASSWORD", "correct-horse")
+    get_settings.cache_clear()
+    for before in (backing_up._PIECE - 5, 2 * backing_up._PIECE - 12, 3):
+        (tmp_path / "large").write_bytes(b"x" * before + b"correct-horse" + b"x" * 20)
+        assert backing_up._holds_a_secret(tmp_path / "large")
+    (tmp_path / "large").write_bytes(b"x" * (backing_up._PIECE + 5))
+    assert not backing_up._holds_a_secret(tmp_path / "large")

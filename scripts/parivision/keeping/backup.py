@@ -45,6 +45,7 @@ LEFT_OUT = (BACKUPS, "cache", "mlflow-downloads", SNAPSHOTS)
 WORKSPACE_FILES = ("env.yaml", "schedule.yaml", "services.yaml")
 _STAGING = ".backup-"
 _SQLITE = b"SQLite format 3\0"
+_PIECE, _LONGEST_SECRET = 8_000_000, 65_536  # bytes
 _SQLITE_SIDE_FILES = ("-wal", "-shm", "-journal")
 _TEXTS = {".json", ".jsonl", ".metadata", ".yaml", ".yml", ".txt", ".md", ".log", ".csv", ".html", ".ipynb", ".svg", ""}
 _JSON = {".json", ".metadata", ".ipynb"}
@@ -264,8 +265,7 @@ def _copy_database(path: Path, copy: Path) -> bool:
         closing(sqlite3.connect(copy)) as target,
     ):
         source.backup(target)
-        text = copy.read_bytes().decode("latin-1")
-        if secrets.redact(text) == text:
+        if not _holds_a_secret(copy):
             return False
         target.create_function("redact", 1, secrets.redact, deterministic=True)
         for (table,) in target.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall():
@@ -275,6 +275,18 @@ def _copy_database(path: Path, copy: Path) -> bool:
         target.commit()
         target.execute("VACUUM")  # what was replaced is still in free pages
     return True
+
+
+def _holds_a_secret(path: Path) -> bool:
+    """Whether a secret stands in a file, which may be too large to be read at once."""
+    kept = ""
+    with path.open("rb") as file:
+        while piece := file.read(_PIECE):
+            text = kept + piece.decode("latin-1")
+            if secrets.redact(text) != text:
+                return True
+            kept = text[-_LONGEST_SECRET:]
+    return False
 
 
 def _manifest(found: _Gathered, moment: datetime, all_reports: bool) -> bundle.Manifest:
