@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -66,6 +67,7 @@ def _train(folder: Path) -> Workspace:
     # So few shots say little of calibration: here it is not to decide.
     values = yaml.safe_load((ROOT / "env.yaml").read_text(encoding="utf-8")) | {"ece_limit": 0.05}
     (folder / "env.yaml").write_text(yaml.safe_dump(values), encoding="utf-8")
+    shutil.copy(ROOT / "pipeline.yaml", folder)
     workspace = Workspace(folder)
     result = workspace.run(sys.executable, "-c", _TRAIN, str(ROOT))
     assert result.returncode == 0, result.stderr
@@ -120,8 +122,9 @@ def one_clear_line(result: subprocess.CompletedProcess[str]) -> str:
 
 
 def fingerprints(folder: Path) -> Mapping[str, bytes]:
-    """Every file under a folder, but locks."""
-    files = (path for path in folder.rglob("*") if path.is_file() and not path.name.endswith("lock"))
+    """Every file under a folder, but locks, and the metrics that the end of every command writes anew."""
+    leave = (".lock", ".prom")
+    files = (path for path in folder.rglob("*") if path.is_file() and not path.name.endswith(leave))
     return {str(path.relative_to(folder)): path.read_bytes() for path in files}
 
 

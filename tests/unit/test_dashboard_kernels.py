@@ -294,3 +294,18 @@ def test_some_fit_on_any_machine() -> None:
 def test_availability_depends_on_the_system(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(nursery_module.sys, "platform", "darwin")
     assert not available()
+
+
+def test_the_end_waits_for_no_socket() -> None:
+    """One that was left by a page in the making would keep a stopped server for ever."""
+    script = (
+        "import gc, logging, zmq\n"
+        "from parivision.dashboard.kernels import _Kernels\n"
+        "manager = _Kernels(log=logging.getLogger())\n"
+        "left = zmq.Context.shadow(manager.context.underlying).socket(zmq.DEALER)\n"
+        "del manager\n"
+        "gc.collect()\n"
+        "print('at its end')\n"
+    )
+    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=30, check=True)
+    assert ended.stdout == "at its end\n"

@@ -12,13 +12,14 @@ from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
+import zmq.asyncio
 from jupyter_client.connect import KernelConnectionInfo
 from jupyter_client.provisioning.local_provisioner import LocalProvisioner
 from jupyter_server.services.kernels.kernelmanager import AsyncMappingKernelManager, ServerKernelManager
 from tornado.ioloop import PeriodicCallback
 from tornado.websocket import WebSocketHandler
 from traitlets import Any as AnyTrait
-from traitlets import Bool, Float, Integer, Unicode
+from traitlets import Bool, Float, Integer, Unicode, default
 from voila.voila_kernel_manager import voila_kernel_manager_factory
 
 from parivision.dashboard.nursery import Nursery
@@ -145,6 +146,12 @@ class _Kernels(AsyncMappingKernelManager):  # type: ignore[misc]
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)  # type: ignore[no-untyped-call]
         self.kernel_manager_class = f"{PageKernel.__module__}.{PageKernel.__name__}"
+
+    @default("context")
+    def _of_the_process(self) -> zmq.asyncio.Context:
+        # Not one of the manager's own: at the interpreter's end that waits, without end, for the sockets of a page
+        # that was being made when the server was stopped.
+        return zmq.asyncio.Context.instance()
 
     async def start_kernel(self, **kwargs: Any) -> str:  # type: ignore[override]
         # Not the environment that Voila made up: it is the server's, and what a visitor's request says besides.
