@@ -147,7 +147,7 @@ class _Kernels(AsyncMappingKernelManager):  # type: ignore[misc]
         super().__init__(**kwargs)  # type: ignore[no-untyped-call]
         self.kernel_manager_class = f"{PageKernel.__module__}.{PageKernel.__name__}"
 
-    @default("context")
+    @default("context")  # type: ignore[untyped-decorator]
     def _of_the_process(self) -> zmq.asyncio.Context:
         # Not one of the manager's own: at the interpreter's end that waits, without end, for the sockets of a page
         # that was being made when the server was stopped.
