@@ -39,7 +39,8 @@ RUN /opt/venv/bin/python -m pip install --no-cache-dir --no-deps --no-index --no
     && rm -rf reports && ln -s /srv/reports reports \
     && { /opt/venv/bin/python -m compileall -q -j 0 /opt/venv/lib scripts > /dev/null || true; } \
     && parivision_is=$(/opt/venv/bin/parivision --version) && echo "$parivision_is"
-ENV PATH=/opt/venv/bin:$PATH \
+ENV PATH=/app/deployment/bin:/opt/venv/bin:$PATH \
+    VIRTUAL_ENV=/opt/venv \
     HOME=/tmp \
     MPLCONFIGDIR=/tmp/matplotlib \
     PARIVISION_HOME=/app \

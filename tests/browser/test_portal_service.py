@@ -111,6 +111,7 @@ def test_it_stands_alone_fits_and_everybody_can_use_it(browser: Any, portal: Por
 
 def test_states_are_told_by_words_and_what_a_service_says_stays_text(browser: Any, portal: Portal) -> None:
     look = Look(browser, f"{portal.url}/")
+    assert "up" in look.state("portal")  # though services.yaml says that it is at another port
     assert "up" in look.state("mlflow")
     assert "down" in look.state("hook")
     assert "not set up" in look.state("grafana")

@@ -12,6 +12,7 @@ import re
 import signal
 import subprocess
 import time
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,8 @@ from unit.published_workspace import workspace as published
 
 DEPLOYMENT = ROOT / "deployment"
 SERVICES = compose()["services"]
+# Not one that MLflow takes for this machine's own.
+SITE_AND_PORT = "stats.example.org:9443"
 OURS = {"portal", "api", "dashboard", "exporter", "hook", "feed", "mlflow"}
 
 
@@ -94,6 +97,23 @@ class TestCompose:
         if name in OURS:
             assert check["test"][1:] == ["python", "-I", "/app/deployment/healthcheck.py"]
             assert environment(SERVICES[name])["PARIVISION_HEALTH_URL"].startswith("http://127.0.0.1:")
+
+    def test_grafana_is_asked_below_its_own_path(self) -> None:
+        below = "/grafana/api/health"  # elsewhere some versions of it lead to the site's address, which is not inside
+        assert SERVICES["grafana"]["healthcheck"]["test"][-1].endswith(f":3000{below}")
+        for file in ("services.yaml", "kubernetes/base/services.yaml"):
+            assert yaml.safe_load((DEPLOYMENT / file).read_text())["grafana"]["ask"].endswith(f":3000{below}")
+
+    def test_only_the_proxy_may_say_who_a_visitor_of_grafana_is(self) -> None:
+        address = SERVICES["proxy"]["networks"]["front"]["ipv4_address"]
+        assert environment(SERVICES["grafana"])["GF_AUTH_PROXY_WHITELIST"] == address
+        (range_,) = compose()["networks"]["front"]["ipam"]["config"]
+        assert ip_address(address) in ip_network(range_["subnet"])
+        assert ip_address(address) not in ip_network(range_["ip_range"])  # else another could be given it
+
+    def test_a_mongodb_that_still_makes_its_users_is_not_healthy(self) -> None:
+        test = SERVICES["mongodb"]["healthcheck"]["test"]
+        assert test[test.index("--host") + 1] == "mongodb"
 
     @pytest.mark.parametrize("name", sorted(SERVICES))
     def test_who_is_waited_for_can_become_healthy(self, name: str) -> None:
@@ -192,7 +212,7 @@ class TestImage:
         }
         assert lacking == set()
 
-    @pytest.mark.parametrize("name", ["entrypoint", "schedule_loop", "make_secrets"])
+    @pytest.mark.parametrize("name", ["entrypoint", "schedule_loop", "make_secrets", "restore", "bin/parivision"])
     def test_scripts_are_posix_shell_and_may_be_run(self, name: str) -> None:
         path = DEPLOYMENT / name
         assert os.access(path, os.X_OK)
@@ -222,6 +242,60 @@ class TestImage:
         said = subprocess.run([DEPLOYMENT / "entrypoint", "echo", "on"], env=env, capture_output=True, text=True)
         assert said.returncode == 1
         assert "X_FILE" in said.stderr and "on" not in said.stdout
+
+    def test_a_command_of_exec_is_given_the_secrets_too(self, tmp_path: Path) -> None:
+        """`docker compose exec` does not pass the entrypoint: without this a build would go into another store."""
+        (tmp_path / "uri").write_text("mongodb://x\n")
+        program = tmp_path / "bin" / "parivision"
+        program.parent.mkdir()
+        program.write_text('#!/bin/sh\necho "$PARIVISION_MONGODB_URI" "$@"\n')
+        program.chmod(0o755)
+        path = f"{DEPLOYMENT}/bin:{program.parent}:{os.environ['PATH']}"
+        env = {"PATH": path, "VIRTUAL_ENV": str(tmp_path), "SECRETS_DIR": str(tmp_path)}
+        env["PARIVISION_MONGODB_URI_FILE"] = str(tmp_path / "uri")
+        for before in ([], [str(DEPLOYMENT / "entrypoint")]):
+            asked = [*before, "parivision", "status", "a b"]
+            said = subprocess.run(
+                ["sh", "-c", '"$@"', "sh", *asked], env=env, capture_output=True, text=True, timeout=30
+            )
+            assert said.stdout == "mongodb://x status a b\n", said.stderr
+        assert "PATH=/app/deployment/bin:/opt/venv/bin:" in (ROOT / "Dockerfile").read_text()
+
+    @pytest.mark.parametrize("succeeds", [True, False])
+    def test_a_restore_into_volumes_puts_aside_what_was_there(self, tmp_path: Path, succeeds: bool) -> None:
+        """Neither the volumes themselves can be replaced, nor anything outside of them written."""
+        home, data, reports, programs = (tmp_path / name for name in ("home", "data", "reports", "programs"))
+        for folder in (home, home / "notebooks", data / "runs", reports, programs):
+            folder.mkdir(parents=True)
+        for name in ("pipeline.yaml", "env.yaml", "schedule.yaml", "services.yaml"):
+            (home / name).write_text("of the image\n")
+        (home / "reports").symlink_to(reports)
+        (data / "runs" / "old.json").write_text("old")
+        (data / "backup.tar").write_text("of then")
+        stand_in = programs / "parivision"
+        stand_in.write_text(
+            '#!/bin/sh\n[ "$1 $3" = "restore --force" ] || exit 9\nmkdir -p "$PARIVISION_DATA_DIR/runs" '
+            '"$PARIVISION_HOME/reports"\ncat "$2" > "$PARIVISION_DATA_DIR/runs/new.json"\n'
+            f'cat "$2" > "$PARIVISION_HOME/reports/summary.json"\nexit {0 if succeeds else 1}\n'
+        )
+        stand_in.chmod(0o755)
+        env = {
+            "PATH": f"{programs}:{os.environ['PATH']}",
+            "PARIVISION_HOME": str(home),
+            "PARIVISION_DATA_DIR": str(data),
+        }
+        asked = [DEPLOYMENT / "restore", data / "backup.tar", "--force"]
+        said = subprocess.run(asked, env=env, capture_output=True, text=True, timeout=60)
+        assert said.returncode == (0 if succeeds else 1), said.stderr
+        assert (data / "backup.tar").read_text() == "of then"
+        assert not (data / "restoring").exists()
+        if not succeeds:
+            assert (data / "runs" / "old.json").read_text() == "old" and not list(data.glob("before-*"))
+            return
+        assert {path.name for path in (data / "runs").iterdir()} == {"new.json"}
+        (aside,) = data.glob("before-*")
+        assert (aside / "runs" / "old.json").read_text() == "old"
+        assert (reports / "summary.json").read_text() == "of then"
 
     def test_the_loop_looks_again_and_again_and_ends_at_once(self, tmp_path: Path) -> None:
         looks = tmp_path / "looks"
@@ -293,7 +367,9 @@ def test_the_command_of_compose_starts_and_its_health_check_agrees(
     url = variables["PARIVISION_HEALTH_URL"]
     inside = url.split(":")[2].split("/")[0]
     variables["PARIVISION_HEALTH_URL"] = url.replace(f":{inside}", f":{port}")
-    arguments = [filled_in(str(part)) for part in service["command"]]
+    site, _, public = SITE_AND_PORT.partition(":")
+    named = {"PARIVISION_SITE": site, "PROXY_PUBLIC_PORT": f":{public}"}
+    arguments = [filled_in(str(part), **named) for part in service["command"]]
     at = [part.replace(f"--port={inside}", f"--port={port}") for part in arguments]
     if "--port" in at:
         assert at[at.index("--port") + 1] == inside
@@ -341,6 +417,16 @@ def _mlflow_asks_for_a_login(url: str, secrets: Path) -> None:
     assert requests.get(api, headers=shown, timeout=30).status_code == 200
     assert requests.get(f"{url}/mlflow/", headers=shown, timeout=30).status_code == 200
     assert requests.get(f"{url}/mlflow/", timeout=30).status_code == 401
+    # Its pages, as a browser behind the proxy asks for them, and those of somebody else.
+    for host, origin, status in (
+        (SITE_AND_PORT, f"https://{SITE_AND_PORT}", 200),
+        (SITE_AND_PORT, "https://evil.test", 403),
+        ("evil.test", f"https://{SITE_AND_PORT}", 403),
+    ):
+        headers = {**shown, "Host": host, "Origin": origin}
+        asked = f"{url}/mlflow/ajax-api/2.0/mlflow/experiments/search"
+        assert requests.post(asked, headers=headers, json={"max_results": 1}, timeout=30).status_code == status
+    assert requests.get(f"{url}/mlflow/health", headers={"Host": "10.1.2.3:5000"}, timeout=30).status_code == 200
 
 
 class TestProxy:

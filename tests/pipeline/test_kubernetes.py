@@ -148,7 +148,8 @@ class TestEveryPod:
             shares = any(v.get("persistentVolumeClaim", {}).get("claimName") == "data" for v in pod["volumes"])
             assert (pod["labels"].get("parivision.example.org/data") == "shared") is shares, name
             terms = pod.get("affinity", {}).get("podAffinity", {}).get("requiredDuringSchedulingIgnoredDuringExecution")
-            assert bool(terms) is shares, name
+            together = [{"matchLabels": {"parivision.example.org/data": "shared"}}] if shares else None
+            assert (terms and [term["labelSelector"] for term in terms]) == together, name
         for name in ("data", "reports"):
             assert of_kind(overlay, "PersistentVolumeClaim")[name]["spec"]["accessModes"] == ["ReadWriteOnce"]
 
@@ -197,12 +198,37 @@ class TestEveryPod:
         assert cron["spec"]["concurrencyPolicy"] == "Forbid"
         assert cron["spec"]["jobTemplate"]["spec"]["backoffLimit"] == 0
 
-    def test_the_api_grows_and_is_never_all_away(self, overlay: str) -> None:
+    def test_a_node_can_be_drained(self, overlay: str) -> None:
+        """Who is bound to the node of the volume cannot move away first, so no budget may wait for that."""
+        bound = [pod["labels"] for pod in pods(objects(overlay)).values() if pod.get("affinity")]
+        for budget in of_kind(overlay, "PodDisruptionBudget").values():
+            wanted = budget["spec"]["selector"]["matchLabels"].items()
+            assert not any(wanted <= labels.items() for labels in bound)
+            (deployment,) = (
+                made for made in of_kind(overlay, "Deployment").values()
+                if wanted <= made["spec"]["template"]["metadata"]["labels"].items()
+            )  # fmt: skip
+            assert budget["spec"]["minAvailable"] < deployment["spec"]["replicas"]
+
+    def test_prometheus_asks_each_pod_of_the_api_and_no_machine(self, overlay: str) -> None:
+        volumes = {volume["name"]: volume for volume in pods(objects(overlay))["Deployment/prometheus"]["volumes"]}
+        held = of_kind(overlay, "ConfigMap")[volumes["config"]["configMap"]["name"]]["data"]
+        here = yaml.safe_load(held["prometheus.yml"])
+        there = yaml.safe_load((SUPERVISION / "prometheus" / "prometheus.yml").read_text())
+        jobs, known = ({job["job_name"]: job for job in made.pop("scrape_configs")} for made in (here, there))
+        assert here == there
+        assert set(known) - set(jobs) == {"node"}
+        (asked,) = jobs["api"].pop("dns_sd_configs")
+        known["api"].pop("file_sd_configs")
+        assert jobs == {name: job for name, job in known.items() if name != "node"}
+        service = of_kind(overlay, "Service")[asked["names"][0]]["spec"]
+        assert service["clusterIP"] == "None" and service["ports"][0]["port"] == asked["port"]
+        assert service["selector"] == of_kind(overlay, "Service")["api"]["spec"]["selector"]
+
+    def test_the_api_grows(self, overlay: str) -> None:
         scaler = of_kind(overlay, "HorizontalPodAutoscaler")["api"]["spec"]
         assert scaler["scaleTargetRef"]["name"] == "api" and scaler["minReplicas"] < scaler["maxReplicas"]
         assert "replicas" not in of_kind(overlay, "Deployment")["api"]["spec"]  # else each apply would undo the scaler
-        budget = of_kind(overlay, "PodDisruptionBudget")["api"]["spec"]
-        assert budget["minAvailable"] < scaler["minReplicas"]
         (container,) = pods(objects(overlay))["Deployment/api"]["containers"]
         assert container["livenessProbe"]["httpGet"]["path"] == "/health/live"
         assert container["readinessProbe"]["httpGet"]["path"] == "/health/ready"
@@ -246,6 +272,7 @@ def test_pods_are_given_what_compose_gives() -> None:
         "PARIVISION_TLS",
         "PROXY_PUBLIC_PORT",
         "GF_AUTH_PROXY_WHITELIST",
+        "PARIVISION_API_HOSTS",  # Prometheus asks each pod by its number
     }
     for name, pod in pods(objects("production")).items():
         there = environment(services[name.partition("/")[2]])

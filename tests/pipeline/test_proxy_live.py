@@ -223,8 +223,10 @@ def test_the_api_is_asked_with_a_key_and_its_documentation_finds_its_files(site:
 
 def test_figures_for_prometheus_are_not_for_visitors(site: Site) -> None:
     with site.visitor() as visitor:
-        assert visitor.get("/api/metrics", headers={"X-API-Key": site.api_key}).status_code == 404
-        assert visitor.get("/dashboard/metrics").status_code == 404
+        for path in ("/api/metrics", "/api/%6detrics", "/api//metrics", "/api/./metrics", "/api/METRICS"):
+            assert visitor.get(path, headers={"X-API-Key": site.api_key}).status_code in (403, 404), path
+        for path in ("/dashboard/metrics", "/dashboard/%6detrics", "/dashboard//metrics", "/dashboard/x/../metrics"):
+            assert visitor.get(path).status_code == 404, path
 
 
 def test_the_dashboard_opens_without_a_second_login_and_talks_over_a_websocket(
@@ -274,6 +276,8 @@ def test_too_large_a_body_is_refused_at_the_door(site: Site) -> None:
 
 
 def test_nothing_of_the_secrets_is_in_the_log(site: Site, tmp_path_factory: pytest.TempPathFactory) -> None:
-    for log in tmp_path_factory.getbasetemp().glob("site*/*.log"):
+    logs = list(tmp_path_factory.getbasetemp().glob("site*/*.log"))
+    assert {"caddy", "portal", "api", "dashboard"} <= {log.stem for log in logs}
+    for log in logs:
         said = log.read_text(errors="replace")
         assert not any(secret in said for secret in (PASSWORD, TOKEN, MLFLOW, site.api_key)), log

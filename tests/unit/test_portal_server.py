@@ -80,6 +80,38 @@ class TestPortal:
         assert portal.get("/", headers={"Host": "rebound.test"}).status_code == 400
         assert portal.get("/collect_shots.html", headers={"Host": "rebound.test"}).status_code == 400
 
+    def test_whoever_looks_after_machines_by_number_learns_that_it_lives(self, portal: TestClient) -> None:
+        answer = portal.get("/health/live", headers={"Host": "10.244.1.7:8880"})
+        assert answer.status_code == 200
+        assert set(answer.json()) == {"status", "version"}
+
+    @pytest.mark.parametrize(
+        "text", ["{", "[]", "null", '{"models": 3}', '{"rows": "x"}', '{"drift": {"reasons": 5}}', "\xff"]
+    )
+    @pytest.mark.parametrize("file", ["reports/summary.json", ".data/build/tasks/x.json"])
+    def test_a_damaged_file_of_a_build_leaves_the_services(
+        self, portal: TestClient, workspace: Path, file: str, text: str
+    ) -> None:
+        (workspace / file).parent.mkdir(parents=True, exist_ok=True)
+        (workspace / file).write_bytes(text.encode("latin-1"))
+        answer = portal.get("/")
+        assert answer.status_code == 200
+        assert "cannot be shown" in answer.text and "--from write_portal" in answer.text
+        assert "No build has come to its end yet" not in answer.text and "no good build yet" not in answer.text
+        assert "Some &lt;b&gt;service&lt;/b&gt;" in answer.text
+
+    def test_a_workspace_that_is_gone_is_said_in_one_line(self, portal: TestClient, workspace: Path) -> None:
+        (workspace / "pipeline.yaml").unlink()
+        answer = portal.get("/")
+        assert answer.status_code == 503
+        assert "is no workspace" in answer.text and "\n" not in answer.text
+
+    def test_its_own_card_leads_nowhere_since_it_may_be_elsewhere_than_declared(self, workspace: Path) -> None:
+        itself = Service(name="portal", title="Portal", ask="http://127.0.0.1:1/", open="http://127.0.0.1:1/here")
+        watch = Watch([itself], Place.of_workspace, 0.05, itself="portal")
+        with TestClient(create(Place.of_workspace, watch), base_url="http://localhost") as client:
+            assert "http://127.0.0.1:1/here" not in client.get("/").text
+
     def test_the_index_runs_no_inline_code_and_what_a_service_is_called_stays_text(self, portal: TestClient) -> None:
         answer = portal.get("/")
         policy = answer.headers["content-security-policy"]

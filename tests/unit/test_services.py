@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import json
 import socket
 import threading
@@ -19,6 +20,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from portal_workspace import answering, closed_port, portal_workspace
 
+from parivision import __version__
 from parivision.care.checks import Place
 from parivision.commands.portal import services as services_command
 from parivision.runs import About, RunRecord, RunRecords
@@ -30,15 +32,16 @@ from parivision.settings import get_settings
 
 ROOT = Path(__file__).resolve().parents[2]
 KUBERNETES = "deployment/kubernetes/base/services.yaml"
-SECONDS = 1.0
+PATIENCE = 20.0  # for what answers, however busy this machine is
+SECONDS = 1.0  # for what does not
 
 
 def service(ask: str, **more: Any) -> Service:
     return Service(**{"name": "it", "title": "It", "ask": ask, **more})
 
 
-def ask(address: str, **more: Any) -> Seen:
-    return ask_now([service(address, **more)], SECONDS)[0]
+def ask(address: str, seconds: float = PATIENCE, **more: Any) -> Seen:
+    return ask_now([service(address, **more)], seconds)[0]
 
 
 @contextmanager
@@ -79,8 +82,15 @@ class TestDeclared:
             ("it: {title: It, ask: 'gopher://localhost'}", "no address to ask"),
             ("it: {title: It, ask: 'http:///nowhere'}", "no address to ask"),
             ("it: {title: It, ask: 'http://me:secret@localhost/'}", "holds no password"),
+            ("it: {title: It, ask: 'http://localhost:99999/'}", "names no port"),
+            ("it: {title: It, ask: 'http://localhost:0/'}", "names no port"),
+            ("it: {title: It, ask: 'mongodb://localhost:abc'}", "names no port"),
+            ("it: {title: It, ask: 'mongodb://one:1,two:2'}", "names no port"),
+            ("it: {title: It, ask: 'http://local host/'}", "no address to ask"),
+            ("it: {title: It, ask: 'http://x/ y'}", "no address to ask"),
             ("it: {title: It, open: 'javascript:alert(1)'}", "no page to open"),
             ("it: {title: It, open: '//elsewhere.test/'}", "no page to open"),
+            ("it: {title: It, open: '/\\elsewhere.test/'}", "no page to open"),
             ("it: {title: It, says: '('}", "no regular expression"),
             ("it: {title: It, says: 'version'}", "groups"),
             ("it: {title: It, asks: x}", "it, asks: there is no such key"),
@@ -111,7 +121,7 @@ class TestAsking:
         with answering(body=b'{"data": {"version": "2.42.0"}}') as url:
             seen = ask(url, says='"version": ?"([^"]+)"')
         assert (seen.state, seen.said) == ("up", "2.42.0")
-        assert seen.milliseconds is not None and 0 < seen.milliseconds < 1000 * SECONDS
+        assert seen.milliseconds is not None and 0 < seen.milliseconds < 1000 * PATIENCE
 
     def test_what_asks_for_a_login_lives(self) -> None:
         with answering(401) as url:
@@ -123,6 +133,24 @@ class TestAsking:
             seen = ask(url)
         assert seen.state == "down"
         assert seen.said == "answered 503: Not ready"
+
+    def test_what_it_says_of_an_error_is_one_line_without_secrets(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("PARIVISION_MONGODB_URI", "mongodb://anna:hush-hush@db.test/")
+        get_settings.cache_clear()
+        try:
+            with answering(500, b'{"detail": "mongodb://anna:hush-hush@db.test/\\n\n is away"}') as url:
+                seen = ask(url)
+        finally:
+            monkeypatch.undo()
+            get_settings.cache_clear()
+        assert seen.state == "down" and "\n" not in seen.said
+        assert "is away" in seen.said and "hush" not in seen.said
+
+    def test_a_small_answer_does_not_grow(self) -> None:
+        bomb = gzip.compress(b"version 1 " + bytes(50 * 2**20))
+        with answering(body=bomb, headers={"Content-Encoding": "gzip"}) as url:
+            seen = ask(url, says="version ([0-9])")
+        assert (seen.state, seen.said) == ("up", "")
 
     def test_where_nothing_listens_it_is_not_set_up_unless_it_shall_be(self) -> None:
         address = f"http://127.0.0.1:{closed_port()}/"
@@ -152,7 +180,7 @@ class TestAsking:
             done = threading.Event()
             with dribbling(act) as url:
                 started = time.monotonic()
-                seen = ask(url, expected=expected)
+                seen = ask(url, SECONDS, expected=expected)
                 took = time.monotonic() - started
             done.set()
             assert (seen.state, seen.said) == ("down", f"no answer within {SECONDS:g} s")
@@ -186,11 +214,11 @@ class TestAsking:
         with dribbling(silent) as a, dribbling(silent) as b, dribbling(silent) as c, answering(body=b"ok") as up:
             asked = [service(url, name=f"s{n}") for n, url in enumerate((a, b, c, up))]
             started = time.monotonic()
-            states = [seen.state for seen in ask_now(asked, SECONDS)]
+            states = [seen.state for seen in ask_now(asked, 3 * SECONDS)]
             took = time.monotonic() - started
         done.set()
         assert states == ["down", "down", "down", "up"]
-        assert took < 2.5 * SECONDS  # one after another, it would be three
+        assert took < 8 * SECONDS  # one after another, it would be nine
 
     def test_a_mongodb_without_a_password_for_us(self, mongodb_uri: str) -> None:
         from pymongo import MongoClient
@@ -232,6 +260,15 @@ class TestWatching:
     def test_what_was_never_there_is_not_set_up(self) -> None:
         first = carried_over([], [], [self.GONE])
         assert carried_over([], first, [self.GONE])[0].state == "not set up"
+
+    def test_who_watches_lives_wherever_it_was_started(self, workspace: Path) -> None:
+        there = f"http://127.0.0.1:{closed_port()}/"
+        watch = Watch(
+            [service(there, name="portal", expected=True), service(there)], Place.of_workspace, itself="portal"
+        )
+        itself, other = asyncio.run(watch.look())
+        assert (itself.name, itself.state, itself.said) == ("portal", "up", __version__)
+        assert (other.name, other.state) == ("it", "not set up")
 
     def test_one_look_that_fails_does_not_end_the_watch(self) -> None:
         def place() -> Place:

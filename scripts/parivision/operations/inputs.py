@@ -7,10 +7,9 @@ from glob import glob
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from parivision.errors import ParameterError
 from parivision.parameters import listed
+from parivision.yaml_file import read_yaml
 
 
 def parameters_of_workspace(root: Path) -> dict[str, Any]:
@@ -22,14 +21,7 @@ def parameters_of_workspace(root: Path) -> dict[str, Any]:
         The file is missing or is no table of names and values.
     """
     path = root / "env.yaml"
-    try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ParameterError(f"{path} cannot be read: {error.strerror}; restore it") from error
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f", line {mark.line + 1}" if mark else ""
-        raise ParameterError(f"{path}{where} is not YAML: {str(error).splitlines()[0]}; correct it") from error
+    values = read_yaml(path, ParameterError)
     if not isinstance(values, dict):
         raise ParameterError(f"{path} must hold one `name: value` a line")
     return values

@@ -54,7 +54,8 @@ def write_portal(
     problem : mapping, optional
         Why the last run did not come to its end: `title`, `message`, `report` and `run` (paths relative to the page, or
         empty), `since` (when the figures that are shown were made; empty where there are none), `newer` (the notebooks
-        whose reports are newer than that) and `resume` (a command).
+        whose reports are newer than that) and `resume` (a command); `damaged` where figures, reports and runs are
+        missing because they cannot be read.
     """
     return write_atomically(path, render_portal(summary, reports, services, runs, downloads, problem))
 
@@ -180,7 +181,7 @@ def _entry(values: Mapping[str, Any], texts: Sequence[str]) -> dict[str, Any]:
 
 
 def _problem(problem: Mapping[str, Any]) -> dict[str, str]:
-    texts = {key: str(problem.get(key) or "") for key in ("title", "message", "since", "newer", "resume")}
+    texts = {key: str(problem.get(key) or "") for key in ("title", "message", "since", "newer", "resume", "damaged")}
     return {**texts, **{key: _file(str(problem.get(key) or "")) for key in ("report", "run")}}
 
 

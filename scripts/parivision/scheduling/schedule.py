@@ -19,6 +19,7 @@ from parivision.errors import ParameterError, PariVisionError
 from parivision.operations.inputs import parameters_of_workspace
 from parivision.parameters import Parameters, check_parameters
 from parivision.slots import LEAGUE_ZONE
+from parivision.yaml_file import read_yaml
 
 FILE = "schedule.yaml"
 CatchUp = Literal["none", "last", "all"]
@@ -179,15 +180,7 @@ def read_schedule(root: Path) -> Schedule:
         The file is missing, is no YAML, or has a wrong key or value; the message names the job and the key.
     """
     path = root / FILE
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        said = getattr(error, "strerror", None) or "it is no text in UTF-8"
-        raise ScheduleError(f"{path} cannot be read: {said}; restore it") from error
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f", line {mark.line + 1}" if mark else ""
-        raise ScheduleError(f"{path}{where} is not YAML: {str(error).splitlines()[0]}; correct it") from error
+    content = read_yaml(path, ScheduleError)
     if not isinstance(content, dict):
         raise ScheduleError(f"{path} must hold zone, catch_up and jobs")
     try:

@@ -114,15 +114,16 @@ async def _ask(client: httpx.AsyncClient, service: Service, seconds: float) -> S
     except TimeoutError:
         return Seen(service.name, "down", f"no answer within {seconds:g} s", None, at)
     except _NoAnswerError as error:
-        return judged(service, Seen(service.name, "down", str(error), None, at))
+        return judged(service, Seen(service.name, "down", tidy(str(error)), None, at))
     return Seen(service.name, "up", tidy(said), round(1000 * (time.monotonic() - started), 1), at)
 
 
 async def _ask_http(client: httpx.AsyncClient, service: Service) -> str:
     try:
-        async with client.stream("GET", service.ask, headers={"Accept": "*/*"}) as answer:
+        # Not compressed, and not unpacked either: a small answer could grow to any size.
+        async with client.stream("GET", service.ask, headers={"Accept-Encoding": "identity"}) as answer:
             body = b""
-            async for part in answer.aiter_bytes():
+            async for part in answer.aiter_raw():
                 body += part
                 if len(body) >= _MOST_BYTES:
                     break

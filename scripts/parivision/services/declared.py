@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from parivision.errors import PariVisionError
 from parivision.settings import get_settings, workspace_root
+from parivision.yaml_file import read_yaml
 
 FILE = "services.yaml"
 _NAME = re.compile(r"[a-z][a-z0-9_-]{0,31}")
@@ -27,16 +27,22 @@ def _an_address(text: str) -> str:
     if not text or text in _INSIDE:
         return text
     parts = urlsplit(text)
-    if parts.scheme not in _SCHEMES or not parts.hostname:
+    if parts.scheme not in _SCHEMES or not parts.hostname or not text.isprintable() or " " in text:
         raise ValueError(f"{text!r} is no address to ask; write http://HOST:PORT/PATH, mongodb://HOST:PORT, or one of "
                          f"{', '.join(_INSIDE)}")  # fmt: skip
     if parts.username is not None or parts.password is not None:
         raise ValueError("an address to ask holds no password; ask a page that needs none")
+    try:
+        no_port = parts.port == 0
+    except ValueError:  # no number, too large, or several servers
+        no_port = True
+    if no_port:
+        raise ValueError(f"{text!r} names no port; write one server, with a number from 1 to 65535")
     return text
 
 
 def _a_link(text: str) -> str:
-    own = text.startswith("/") and not text.startswith("//")
+    own = text.startswith("/") and not text.startswith(("//", "/\\"))  # browsers take both for another server's name
     if text and not own and urlsplit(text).scheme not in ("http", "https"):
         raise ValueError(f"{text!r} is no page to open; write http://…, https://…, or a path that begins with one /")
     return text
@@ -93,15 +99,7 @@ def read_services(path: Path | None = None) -> list[Service]:
         The file is missing, is no YAML, or has a wrong key or value; the message names the service and the key.
     """
     path = path or services_file()
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        said = getattr(error, "strerror", None) or "it is no text in UTF-8"
-        raise ServicesError(f"{path} cannot be read: {said}; restore it, or set PARIVISION_SERVICES_FILE") from None
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f", line {mark.line + 1}" if mark else ""
-        raise ServicesError(f"{path}{where} is not YAML: {str(error).splitlines()[0]}; correct it") from None
+    content = read_yaml(path, ServicesError, "restore it, or set PARIVISION_SERVICES_FILE")
     if not isinstance(content, dict) or not content:
         raise ServicesError(f"{path} must hold services by their names, each with a title")
     return [_service(path, name, values) for name, values in content.items()]

@@ -4,33 +4,56 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import AsyncIterator, Callable, Iterable
 from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.middleware.trustedhost import TrustedHostMiddleware
 from fastapi.responses import HTMLResponse, JSONResponse, Response
+from starlette.types import Receive, Scope, Send
 
 from parivision import __version__, portal
 from parivision.care.checks import Place
-from parivision.errors import ParameterError
+from parivision.errors import ParameterError, PariVisionError
 from parivision.listening import is_loopback, listening
 from parivision.listening import serve as serve_on
 from parivision.reporting.formats import TEMPLATES
 from parivision.reporting.portal import render_portal, served_policy
+from parivision.secrets import redact
 from parivision.services import guides
 from parivision.services.declared import read_services
 from parivision.services.folder import Reports
-from parivision.services.watching import EVERY_SECONDS, Watch
+from parivision.services.watching import Watch
 from parivision.settings import get_settings
 
+_ITSELF = "portal"  # its name in services.yaml
+_LIVE = "/health/live"
 _SCRIPT = "portal.js"
+_LOG = logging.getLogger("parivision.portal")
+_DAMAGED = {
+    "title": "The figures of the last build cannot be shown",
+    "message": "a file that it left is damaged: reports/summary.json, or one of build/tasks in the data folder; remove "
+    "it. The reports themselves are where they were",
+    "resume": "scripts/workspace build --from write_portal",
+    "damaged": "yes",
+}
 _HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
     "Cross-Origin-Opener-Policy": "same-origin",
     "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
 }
+
+
+class _UnderItsNames(TrustedHostMiddleware):
+    """Refuses other names, but not to those who look after a machine by its number: they learn a version alone."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope.get("path") == _LIVE:
+            await self.app(scope, receive, send)
+        else:
+            await super().__call__(scope, receive, send)
 
 
 def create(place: Callable[[], Place], watch: Watch, hosts: Iterable[str] = ()) -> FastAPI:
@@ -56,9 +79,11 @@ def create(place: Callable[[], Place], watch: Watch, hosts: Iterable[str] = ()) 
             await looking
 
     app = FastAPI(title="PariVision portal", docs_url=None, redoc_url=None, openapi_url=None, lifespan=lifespan)
-    app.add_middleware(
-        TrustedHostMiddleware, allowed_hosts=["localhost", "127.0.0.1", "[::1]", *hosts], www_redirect=False
-    )
+    app.add_middleware(_UnderItsNames, allowed_hosts=["localhost", "127.0.0.1", "[::1]", *hosts], www_redirect=False)
+
+    @app.exception_handler(PariVisionError)
+    async def in_one_line(_: Request, error: Exception) -> Response:
+        return Response(redact(str(error)), 503, media_type="text/plain")
 
     @app.middleware("http")
     async def guarded(request: Request, call_next: Any) -> Response:
@@ -85,7 +110,7 @@ def create(place: Callable[[], Place], watch: Watch, hosts: Iterable[str] = ()) 
     def code() -> Response:
         return Response(script, media_type="text/javascript", headers={"Cache-Control": "no-cache"})
 
-    @app.api_route("/health/live", methods=both)
+    @app.api_route(_LIVE, methods=both)
     def live() -> Response:
         return JSONResponse({"status": "ok", "version": __version__})
 
@@ -105,13 +130,19 @@ def _page(place: Place, watch: Watch) -> str:
     shown = []
     for service in watch.services:
         entry, found = portal.described(service), seen.get(service.name)
+        if service.name == watch.itself:  # this very page, which may have been started elsewhere than the file says
+            entry["url"] = ""
         if found is not None:
             since = f"{found.since[:16].replace('T', ' ')} UTC" if found.since else ""
             entry |= {"state": found.state, "said": found.said, "took": found.milliseconds, "since": since}
         else:
             entry |= {"state": "being asked"}
         shown.append(entry)
-    return render_portal(**portal.content(place.reports_dir, place.data_dir), services=shown, script=_SCRIPT)
+    try:
+        return render_portal(**portal.content(place.reports_dir, place.data_dir), services=shown, script=_SCRIPT)
+    except (OSError, ValueError, TypeError, LookupError, AttributeError) as error:
+        _LOG.warning("the figures of the last build cannot be shown: %s", type(error).__name__)
+        return render_portal({}, [], shown, problem=_DAMAGED, script=_SCRIPT)
 
 
 def serve(address: str, port: int, behind_proxy: bool, say: Callable[[str], object] = print) -> None:
@@ -130,7 +161,7 @@ def serve(address: str, port: int, behind_proxy: bool, say: Callable[[str], obje
             "127.0.0.1, or put a reverse proxy with a login in front of it and say --behind-proxy"
         )
     hosts = [name.strip() for name in get_settings().portal_hosts.split(",") if name.strip()]
-    app = create(Place.of_workspace, Watch(read_services(), Place.of_workspace, EVERY_SECONDS), hosts)
+    app = create(Place.of_workspace, Watch(read_services(), Place.of_workspace, itself=_ITSELF), hosts)
     with listening("the portal", address, port) as (server, url):
         say(f"The portal is at {url}/")
         serve_on(app, server)

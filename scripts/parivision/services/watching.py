@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
+from parivision import __version__
 from parivision.care.checks import Place
 from parivision.services.asking import SECONDS, Seen, ask_all
 from parivision.services.declared import Service
@@ -50,16 +51,23 @@ class Watch:
         Opens the workspace.
     seen : list of Seen
         What was last found, in the order of `services`; empty before the first look.
+    itself : str
+        The service that watches: it lives, wherever it listens, and is not asked.
     """
 
     services: Sequence[Service]
     place: Callable[[], Place]
     every_seconds: float = EVERY_SECONDS
     seen: list[Seen] = field(default_factory=list)
+    itself: str = ""
 
     async def look(self) -> list[Seen]:
         """Ask once, and keep what was found."""
-        self.seen = carried_over(self.services, self.seen, await see(self.services, self.place))
+        asked = [service for service in self.services if service.name != self.itself]
+        others = {seen.name: seen for seen in await see(asked, self.place)}
+        here = Seen(self.itself, "up", __version__, None, datetime.now(UTC).isoformat(timespec="seconds"))
+        now = [others.get(service.name, here) for service in self.services]
+        self.seen = carried_over(self.services, self.seen, now)
         return self.seen
 
     async def keep_looking(self) -> None:
