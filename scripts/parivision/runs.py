@@ -6,6 +6,7 @@ is written when the run begins and again whenever a notebook ends, so that a run
 
 from __future__ import annotations
 
+import fcntl
 import re
 import statistics
 from collections.abc import Iterator
@@ -280,11 +281,26 @@ class RunRecords:
                 continue
             yield record
 
+    def lock_of(self, run_id: str) -> Path:
+        """The file that a run holds locked while it lives, so that other containers on its volume know."""
+        return self.folder / f"{run_id}.lock"
+
+    def _is_held(self, run_id: str) -> bool:
+        """Whether a process holds the run's lock, also one whose number means nothing here."""
+        try:
+            with self.lock_of(run_id).open("rb") as file:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False
+        return False
+
     def _read(self, path: Path) -> RunRecord:
         try:
             record = RunRecord.model_validate_json(path.read_text(encoding="utf-8"))
         except (OSError, ValidationError) as error:
             raise PariVisionError(f"{path} is no record of a run ({type(error).__name__}); remove it") from error
-        if record.outcome == "running" and not record.is_alive():
+        if record.outcome == "running" and not record.is_alive() and not self._is_held(record.run_id):
             record = record.model_copy(update={"outcome": "died"})
         return record

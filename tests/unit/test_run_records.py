@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
+import subprocess
+import sys
 from datetime import timedelta
 from pathlib import Path
 
@@ -14,8 +17,10 @@ from hypothesis import strategies as st
 from unit.run_samples import NOON, a_record, pipeline
 
 from parivision.errors import PariVisionError
+from parivision.operations.recording import Recorder, forget_dead
+from parivision.parameters import Parameters
 from parivision.run_facts import NOTHING, Fact, differences, facts, own_parameters, seconds_text, when
-from parivision.runs import RunRecord, RunRecords
+from parivision.runs import About, Problem, RunRecord, RunRecords
 
 
 @pytest.fixture
@@ -84,6 +89,37 @@ class TestWhatIsOnDisk:
         # Another process that got the same number since is not it.
         records.save(a_record(6, outcome="running", pid=os.getpid(), pid_started=this.create_time() - 60))
         assert records.get("last").outcome == "died"
+
+    def test_a_run_in_another_container_lives_while_it_holds_its_lock(self, records: RunRecords) -> None:
+        """Its process has a number that means nothing here."""
+        elsewhere = a_record(7, outcome="running", pid=2**22 - 1, pid_started=1.0)
+        records.save(elsewhere)
+        assert records.get("last").outcome == "died"
+        path = records.lock_of(elsewhere.run_id)
+        held = "import fcntl, sys; f = open(sys.argv[1], 'a'); fcntl.flock(f, 2); print(); sys.stdin.read()"
+        with subprocess.Popen(
+            [sys.executable, "-c", held, path], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        ) as other:
+            assert other.stdout is not None and other.stdout.readline()
+            assert records.get("last").outcome == "running"
+            assert records.get("last").outcome == "running"  # looking takes nothing away
+            other.kill()
+            other.wait()
+        assert records.get("last").outcome == "died"
+        forget_dead(records)
+        assert not path.exists()
+        assert "ended without a word" in (records.get("last").problem or Problem(message="")).message
+
+    def test_the_lock_goes_with_the_run(self, tmp_path: Path) -> None:
+        recorder = Recorder(Parameters(data_dir="data"), About(), {}, tmp_path)
+        path = recorder.records.lock_of(recorder.record.run_id)
+        assert not path.exists()  # nothing has been asked to run yet
+        recorder.plan([])
+        with path.open() as file, pytest.raises(BlockingIOError):
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        recorder.finish("failed")
+        assert not path.exists()
+        assert recorder.records.ids() == [recorder.record.run_id]
 
     def test_a_time_is_expected_from_good_runs_on_the_same_source(self, records: RunRecords) -> None:
         took = [record.task("clean_shots").seconds for record in records.newest()]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import hashlib
 import os
 import shlex
@@ -10,7 +11,7 @@ import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import psutil
 
@@ -40,6 +41,7 @@ class Recorder:
     def __init__(self, parameters: Parameters, about: About, asked: Mapping[str, Any], root: Path) -> None:
         self.data_dir = root / parameters.data_dir
         self.records = RunRecords(self.data_dir)
+        self._lock: TextIO | None = None
         started = datetime.now(UTC)
         this = psutil.Process()
         self.record = RunRecord(
@@ -58,6 +60,7 @@ class Recorder:
     def plan(self, tasks: list[TaskRecord]) -> None:
         """Note which notebooks there are, and which of them will run."""
         self.record.tasks = tasks
+        self._hold()
         self.save()
 
     def note(self, name: str, outcome: TaskOutcome, **figures: Any) -> TaskRecord:
@@ -83,6 +86,7 @@ class Recorder:
         self.record.finished_at = now_utc()
         self._take_results()
         self.save()
+        self._let_go()
         self._tell_store()
         return self.record
 
@@ -90,6 +94,19 @@ class Recorder:
         """Write the record; a full disk must not hide what else went wrong."""
         with contextlib.suppress(PariVisionError):
             self.records.save(self.record)
+
+    def _hold(self) -> None:
+        # Kernels do not inherit it, and the system lets go of it for a process that died.
+        path = self.records.lock_of(self.record.run_id)
+        with contextlib.suppress(OSError):  # a full disk; the process' number says the same to whoever sees it
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._lock = path.open("a", encoding="utf-8")
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+    def _let_go(self) -> None:
+        if self._lock is not None:
+            self._lock.close()
+            self.records.lock_of(self.record.run_id).unlink(missing_ok=True)
 
     def _take_results(self) -> None:
         """Copy from the products of the notebooks that ran in this run; of others they'd be another run's numbers."""
@@ -171,5 +188,6 @@ def forget_dead(records: RunRecords) -> None:
                 kind="stopped", message=f"the process of this run, {record.pid}, ended without a word"
             )
             record.finished_at = max([record.started_at, *(task.started_at for task in record.tasks)])
-            with contextlib.suppress(PariVisionError):
+            with contextlib.suppress(PariVisionError, OSError):
                 records.save(record)
+                records.lock_of(record.run_id).unlink(missing_ok=True)
