@@ -20,6 +20,7 @@ from parivision.errors import SourceError, SourceUnreachable
 from parivision.market.betsapi import BetsAPI
 from parivision.market.book import Book
 from parivision.market.collecting import fetch
+from parivision.market.shapes import Rejected
 from parivision.settings import get_settings
 
 STARTS = datetime(2026, 1, 15, 0, 30, tzinfo=UTC)
@@ -323,3 +324,24 @@ def test_the_command_fetches_and_says_so(stub: Stub, tmp_path: Path, monkeypatch
     finally:
         monkeypatch.undo()
         get_settings.cache_clear()
+
+
+@pytest.mark.parametrize("reset", ["999999999999", "1000", "0"])
+def test_a_reset_that_is_no_moment_to_come_counts_as_none(client: BetsAPI, reset: str) -> None:
+    assert client._wait_for("here", {"X-RateLimit-Reset": reset}) is None
+    assert client._wait_for("here", {"X-RateLimit-Reset": reset, "Retry-After": "3"}) == 3
+
+
+def test_what_the_service_says_is_cleaned_whole_and_is_one_line(client: BetsAPI) -> None:
+    said = client._refused("here", {"error": f"{'x' * 195}{TOKEN}", "error_detail": "two\nlines \x1b[2J"}, {})
+    assert str(said).count("\n") == 0 and "\x1b" not in str(said)
+    assert TOKEN[:5] not in str(said)
+
+
+def test_nothing_that_json_can_write_breaks_it(client: BetsAPI, tmp_path: Path) -> None:
+    with pytest.raises(Exception, match="not documented"):
+        client._understood("here", 200, {}, b"[" * 1_000_000)
+    half = Rejected("event", "\ud800", "reason", "\ud800")
+    assert Book(tmp_path).keep_rejected([half]).rejects == 1
+    with pytest.raises(SourceError, match="PARIVISION_BETSAPI_URL is no address"):
+        BetsAPI(SecretStr(TOKEN), "https://[")

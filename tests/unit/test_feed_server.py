@@ -272,3 +272,17 @@ def test_no_question_breaks_it(method: str, path: str) -> None:
             case.call_and_validate(excluded_checks=[positive_data_acceptance])
 
         ask()
+
+
+@pytest.mark.parametrize(
+    ("now", "shown"),
+    [
+        ("9999-12-31T23:59:59-05:00", "9000-01-01T00:00:00Z"),
+        ("0001-01-01T00:00:00+14:00", "1000-01-01T00:00:00Z"),
+    ],
+)
+def test_the_clock_stops_at_the_ends_of_the_calendar(now: str, shown: str) -> None:
+    with answering(SMALL) as own:
+        own.set_clock(speed=0)
+        answer = own.put_clock({"now": now})
+        assert (answer.status_code, answer.json()["now"]) == (200, shown)

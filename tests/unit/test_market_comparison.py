@@ -342,6 +342,13 @@ def test_once_it_has_begun_no_edge_is_shown(with_results: Path, tmp_path: Path) 
     assert late.score == "20-18"
 
 
+def test_of_a_postponed_game_no_edge_is_shown(with_results: Path, tmp_path: Path) -> None:
+    data_dir = Path(shutil.copytree(with_results, tmp_path / ".data"))
+    game = event(1, "BOS Celtics", "MIA Heat", next_game(), 4)
+    view = outlook(data_dir, game, prices=(price(game, 9.0, 9.0),))
+    assert {(offer.edge, offer.withheld) for offer in one(view).offers} == {(0.0, "the game is postponed")}
+
+
 def test_why_games_are_not_compared(with_results: Path, tmp_path: Path) -> None:
     data_dir = Path(shutil.copytree(with_results, tmp_path / ".data"))
     later = next_game() + timedelta(days=60)
@@ -411,6 +418,11 @@ def test_the_book_is_idempotent_and_keeps_the_newer(tmp_path: Path) -> None:
     assert book.keep_prices([offer, offer], now).prices == 1 and book.keep_prices([offer], now).prices == 0
     assert book.keep_prices([replace(offer, first=1.85)], now).prices == 1, "a corrected price at the same moment"
     assert len(book.prices()) == 1 and book.state() != state
+
+
+def test_a_book_that_was_killed_before_it_began_is_an_empty_one(tmp_path: Path) -> None:
+    (tmp_path / "market.sqlite").touch()
+    assert Book(tmp_path).events().empty
 
 
 def test_a_book_that_is_none_says_so(tmp_path: Path) -> None:

@@ -440,3 +440,71 @@ def test_a_real_replay_without_event_numbers_is_recognised_by_content(server: Se
         again, _ = etl.ingest(read(server, tmp_path), "feed", store, NOW + timedelta(days=1))
         assert (again.stored, again.duplicates) == (0, 50)
         assert not store.shots()["simulated"].any()
+
+
+@pytest.mark.parametrize("token", ["za\u017c\u00f3\u0142\u0107-token", "two\nlines-token", "a trailing end\n"])
+def test_a_token_that_no_header_holds_is_refused_unshown(token: str, server: Server, tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match="PARIVISION_FEED_TOKEN") as caught:
+        read(server, tmp_path, token=SecretStr(token))
+    assert token.strip() not in str(caught.value) and server.asked == []
+
+
+def test_an_empty_token_is_none(server: Server, tmp_path: Path) -> None:
+    assert len(read(server, tmp_path, token=SecretStr("")).frame) == 50
+
+
+@pytest.mark.parametrize("address", ["http://[", "http://\udcff"])
+def test_an_address_that_is_none_is_one_line(address: str, tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match="address is none"):
+        feed.read(address, tmp_path)
+    assert feed.told_state(address, tmp_path).startswith("feed-")
+
+
+@pytest.mark.parametrize("cursor", ["\ud800", "two\nlines", "\u00fc", "c" * 2001])
+def test_a_cursor_that_cannot_be_kept_is_refused(cursor: str, server: Server, tmp_path: Path) -> None:
+    server.more = {"next_cursor": cursor}
+    with pytest.raises(SourceError, match="next_cursor"):
+        read(server, tmp_path)
+
+
+def test_half_a_character_is_set_aside_and_what_a_terminal_cannot_show_is_left_out(
+    server: Server, tmp_path: Path
+) -> None:
+    server.rows[3] = {**server.rows[3], "Player Name": "\ud800"}
+    server.more = {"title": "Red \x1b[31m\ud800"}
+    found = read(server, tmp_path)
+    assert len(found.frame) == 49 and found.notes[0]["title"] == "Red \ufffd[31m\ufffd"
+    (reason,), (content,) = found.bad["reason"], found.bad["value"]
+    assert reason == "Player Name is no text" and content.encode()
+
+
+def test_an_answer_that_trickles_is_left(tmp_path: Path) -> None:
+    stop = threading.Event()
+
+    class Slow(BaseHTTPRequestHandler):
+        def log_message(self, *_: Any) -> None:
+            """Silence."""
+
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Length", "1000000")
+            self.end_headers()
+            while not stop.wait(0.05):
+                try:
+                    self.wfile.write(b" ")
+                except OSError:
+                    return
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Slow) as listening:
+        threading.Thread(target=listening.serve_forever, args=(0.01,), daemon=True).start()
+        # If it waited for a whole piece, the reader would be held until the server gives up.
+        giving_up = threading.Timer(60, stop.set)
+        giving_up.start()
+        try:
+            with pytest.raises(SourceUnreachable, match="no answer in time"):
+                feed.read(f"http://127.0.0.1:{listening.server_port}", tmp_path, timeout_s=0.3, attempts=1)
+            assert not stop.is_set()
+        finally:
+            giving_up.cancel()
+            stop.set()
+            listening.shutdown()

@@ -11,7 +11,8 @@ from typing import Any
 
 DAY_A_MINUTE = 1440.0
 FASTEST = 1_000_000.0
-_END = datetime(9000, 1, 1, tzinfo=UTC)  # a clock left running gets no further
+# A clock set or left running gets no further: beyond lie moments that have no time in UTC.
+_BEGINNING, _END = datetime(1000, 1, 1, tzinfo=UTC), datetime(9000, 1, 1, tzinfo=UTC)
 
 
 class FixedClock(Exception):
@@ -49,7 +50,7 @@ class FeedClock:
         self.fixed = fixed
         self._monotonic = monotonic
         self._turn = threading.Lock()
-        self._hand = _Hand(start.astimezone(UTC), monotonic(), speed, paused=fixed)
+        self._hand = _Hand(_bounded(start), monotonic(), speed, paused=fixed)
 
     def now(self) -> datetime:
         """What it shows, in UTC."""
@@ -68,7 +69,7 @@ class FeedClock:
         with self._turn:
             was = self._hand
             self._hand = _Hand(
-                self._read(was) if now is None else min(now.astimezone(UTC), _END),
+                self._read(was) if now is None else _bounded(now),
                 self._monotonic(),
                 was.speed if speed is None else speed,
                 was.paused if paused is None else paused,
@@ -86,3 +87,7 @@ class FeedClock:
         passed = (self._monotonic() - hand.by) * hand.speed
         most = (_END - hand.stood).total_seconds()
         return min(hand.stood + timedelta(seconds=min(passed, most)), _END)  # again, for what rounding adds
+
+
+def _bounded(moment: datetime) -> datetime:
+    return max(_BEGINNING, min(moment, _END)).astimezone(UTC)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from typing import Literal
 
 from parivision.errors import ParameterError
@@ -17,6 +17,7 @@ from parivision.listening import QUEUE, bound, is_loopback
 from parivision.listening import serve as serve_on
 from parivision.settings import get_settings
 from parivision.slots import LEAGUE_ZONE
+from parivision.sources.feed import SHOWN
 from parivision.sources.virtual import League, describe
 from parivision.store import open_store
 
@@ -107,6 +108,8 @@ def serve(wish: Wish, say: Callable[[str], object] = print) -> None:
     token = wish.token if wish.token is not None else set_token.get_secret_value() if set_token else ""
     if (wish.token is not None or token) and len(token) < _SHORTEST_TOKEN:
         raise ParameterError(f"the feed's token is shorter than {_SHORTEST_TOKEN} characters; give a longer one")
+    if token and not SHOWN.fullmatch(token):
+        raise ParameterError("the feed's token holds what no header can: give one of plain letters, digits and signs")
     if not token and not is_loopback(wish.address):
         raise ParameterError(
             f"the feed would be open to everyone who reaches {wish.address}: set PARIVISION_FEED_TOKEN, or leave "
@@ -137,4 +140,4 @@ def _moment(name: str, value: str) -> datetime:
     except ValueError:
         said = f"--{name} {value!r} is neither a day like 2023-01-09 nor a time like 2023-01-09T19:00"
         raise ParameterError(said) from None
-    return (moment if moment.tzinfo else moment.replace(tzinfo=LEAGUE_ZONE)).astimezone(UTC)
+    return moment if moment.tzinfo else moment.replace(tzinfo=LEAGUE_ZONE)

@@ -35,16 +35,16 @@ from urllib.parse import quote, quote_plus, urlsplit
 
 import requests
 import tenacity
-import urllib3
 from pydantic import SecretStr
 
 from parivision.errors import SourceError, SourceUnreachable
 from parivision.market import shapes
 from parivision.market.shapes import BASKETBALL, Event, Price, Rejected
-from parivision.sources.download import explain, public_url, transient
+from parivision.sources.download import body_of, explain, public_url, transient
 
 LABEL = "BetsAPI"
 VIEWED_AT_ONCE = 10
+_SECONDS = re.compile(r"\d{1,10}")  # since 1970, up to the year 2286
 _PER_PAGE = 50  # where an answer does not say
 _MOST_BYTES = 8_000_000
 _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
@@ -129,7 +129,10 @@ class BetsAPI:
     ) -> None:
         if token is None or not token.get_secret_value().strip():
             raise SourceError("BetsAPI needs a token: set PARIVISION_BETSAPI_TOKEN")
-        parts = urlsplit(base_url)
+        try:
+            parts = urlsplit(base_url)
+        except ValueError:  # not repeated: there may be a password in it
+            raise SourceError("PARIVISION_BETSAPI_URL is no address such as https://api.b365api.com") from None
         if parts.scheme != "https" and parts.hostname not in _LOOPBACK:
             raise SourceError(f"{public_url(base_url)}: the token would travel unencrypted: use https")
         self._token = token
@@ -269,7 +272,7 @@ class BetsAPI:
         self._wait_for_limit(origin)
         self.requests += 1
         try:
-            status, headers, content = self._get(path, parameters)
+            status, headers, content = self._get(path, origin, parameters)
         except requests.RequestException as error:
             reason, passing = explain(error), transient(error)
         else:
@@ -281,30 +284,24 @@ class BetsAPI:
         self._note_limit(headers)
         return self._understood(origin, status, headers, content)
 
-    def _get(self, path: str, parameters: dict[str, str]) -> tuple[int, Any, bytes]:
+    def _get(self, path: str, origin: str, parameters: dict[str, str]) -> tuple[int, Any, bytes]:
         """Status, headers and body; redirects are not followed, since the token would go where they point."""
         given = {**parameters, "token": self._token.get_secret_value()}
         end = time.monotonic() + self._whole_s
         with self._session.get(
             self._base + path, params=given, timeout=self._timeout_s, stream=True, allow_redirects=False
         ) as response:
-            pieces, size = [], 0
-            # Whatever has arrived, at once: a piece of a given size may take a slow server for ever to fill.
-            while piece := _arrived(response):
-                size += len(piece)
-                if size > _MOST_BYTES:
-                    raise requests.exceptions.ContentDecodingError("too large")
-                if time.monotonic() > end:
-                    raise requests.Timeout("too slow")
-                pieces.append(piece)
-            return response.status_code, response.headers, b"".join(pieces)
+            body = body_of(response, end, _MOST_BYTES)
+        if body is None:
+            raise SourceError(f"{origin}: an answer is over {_MOST_BYTES / 1e6:,.0f} MB: check PARIVISION_BETSAPI_URL")
+        return response.status_code, response.headers, body
 
     def _understood(self, origin: str, status: int, headers: Any, content: bytes) -> dict[str, Any]:
         if 300 <= status < 400:
             raise SourceError(f"{origin}: points to another address, where the token is not sent: check the setting")
         try:
             body = json.loads(content)
-        except ValueError:
+        except (ValueError, RecursionError):
             body = None
         if not isinstance(body, dict) or "success" not in body:
             what = "a page instead of JSON" if content.lstrip()[:1] == b"<" else "something that is not documented"
@@ -318,21 +315,22 @@ class BetsAPI:
         raise self._refused(origin, body, headers)
 
     def _refused(self, origin: str, body: dict[str, Any], headers: Any) -> Exception:
-        code = str(body.get("error", "no error code"))[:60]
-        detail = self._without_token(str(body.get("error_detail", "")))[:200]
+        code, detail = (self._shown(body.get(key, "")) for key in ("error", "error_detail"))
         if code == "TOO_MANY_REQUESTS":
             return _MayPass("it says TOO_MANY_REQUESTS", self._wait_for(origin, headers))
         if code in _TRANSIENT:
             return _MayPass(f"it says {code}")
         remedy = _REMEDIES.get(code, f"refuses the question{f': {detail}' if detail else ''}")
-        return SourceError(f"{origin}: {remedy} ({self._without_token(code)})")
+        return SourceError(f"{origin}: {remedy} ({code or 'no error code'})")
 
-    def _without_token(self, text: str) -> str:
-        return self._hide.clean(text)
+    def _shown(self, said: Any) -> str:
+        """What the service says, on one line that a terminal can show; cleaned whole, since half a token is one too."""
+        line = " ".join(self._hide.clean(str(said)).split())[:200]
+        return "".join(sign if sign.isprintable() else "\ufffd" for sign in line)
 
     def _note_limit(self, headers: Any) -> None:
         remaining, reset = headers.get("X-RateLimit-Remaining", ""), headers.get("X-RateLimit-Reset", "")
-        if re.fullmatch(r"0+", remaining) and re.fullmatch(r"\d{1,12}", reset):
+        if re.fullmatch(r"0+", remaining) and _SECONDS.fullmatch(reset):
             self._free_at = float(reset)
 
     def _wait_for_limit(self, origin: str) -> None:
@@ -345,9 +343,10 @@ class BetsAPI:
     def _wait_for(self, origin: str, headers: Any) -> float | None:
         """How long the service asks to be left alone; None where it doesn't say."""
         reset, after = headers.get("X-RateLimit-Reset", ""), headers.get("Retry-After", "")
-        if re.fullmatch(r"\d{1,12}", reset):
+        # A moment that is over says nothing: our clock or the service's is wrong.
+        if _SECONDS.fullmatch(reset) and (wait := float(reset) - time.time()) > 0:
             self._free_at = 0.0  # waited for here
-            return self._bounded(origin, max(0.0, float(reset) - time.time()))
+            return self._bounded(origin, wait)
         return self._bounded(origin, float(after)) if re.fullmatch(r"\d{1,6}", after) else None
 
     def _bounded(self, origin: str, wait_s: float) -> float:
@@ -357,19 +356,6 @@ class BetsAPI:
         raise SourceUnreachable(
             f"{origin}: its limit of requests is used up until {until:%Y-%m-%d %H:%M} UTC: run it again then"
         )
-
-
-def _arrived(response: requests.Response) -> bytes:
-    """What has arrived of a body, decoded; empty at its end. Errors are those of requests."""
-    try:
-        piece: bytes = response.raw.read1(1 << 16, decode_content=True)
-    except (TimeoutError, urllib3.exceptions.TimeoutError):
-        raise requests.Timeout("silent") from None
-    except urllib3.exceptions.DecodeError:
-        raise requests.exceptions.ContentDecodingError("cannot be decoded") from None
-    except (OSError, urllib3.exceptions.HTTPError):
-        raise requests.exceptions.ChunkedEncodingError("broke off") from None
-    return piece
 
 
 def _pager(body: dict[str, Any]) -> tuple[int, int | None]:

@@ -70,7 +70,8 @@ _PRICE = """
 INSERT INTO prices VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (event_id, bookmaker, market, at, line) DO UPDATE SET in_play = excluded.in_play,
     first_price = excluded.first_price, second_price = excluded.second_price, seen_at = excluded.seen_at
-WHERE excluded.first_price <> prices.first_price OR excluded.second_price <> prices.second_price
+WHERE (excluded.in_play, excluded.first_price, excluded.second_price)
+    IS NOT (prices.in_play, prices.first_price, prices.second_price)
 """
 
 
@@ -139,7 +140,11 @@ class Book:
         at = _text(now or datetime.now(UTC))
         rows = []
         for row in rejected:
-            said = (row.what, row.key, redact(row.reason), redact(row.content))
+            # Half a character, which JSON can write, cannot be kept as it is.
+            said = [
+                redact(text).encode("utf-8", "backslashreplace").decode()
+                for text in (row.what, row.key, row.reason, row.content)
+            ]
             rows.append((hashlib.sha256("\0".join(said).encode()).hexdigest(), *said, at))
         with self._writing() as connection:
             added = connection.executemany("INSERT OR IGNORE INTO rejects VALUES (?, ?, ?, ?, ?, ?)", rows).rowcount
@@ -204,13 +209,13 @@ class Book:
 
     def _read(self, sql: str, values: list[Any]) -> pd.DataFrame:
         try:
-            if not self.path.exists():
+            if not self.path.exists() or not self.path.stat().st_size:  # or killed before anything was in it
                 with self._writing():
                     pass  # an empty book answers like any other
             with closing(self._connect()) as connection:
                 cursor = connection.execute(sql, values)
                 table = pd.DataFrame(cursor.fetchall(), columns=[column[0] for column in cursor.description])
-        except sqlite3.Error as error:
+        except (sqlite3.Error, OSError) as error:
             raise self._failed("read", error) from error
         for name in table.columns.intersection(["starts_at", "updated_at", "at", "seen_at", "first_seen_at"]):
             table[name] = pd.to_datetime(table[name], utc=True, format="ISO8601")

@@ -27,7 +27,7 @@ from parivision.market.link import Linked, link
 from parivision.market.margin import shin
 from parivision.market.offers import Offer, of_market
 from parivision.market.record import AgainstMarket, Record
-from parivision.market.shapes import NOT_STARTED, STATUS
+from parivision.market.shapes import ENDED, IN_PLAY, NOT_STARTED, STATUS
 from parivision.market.strength import strength
 from parivision.market.teams import LEAGUE
 from parivision.published import Snapshot
@@ -268,7 +268,11 @@ class Outlook:
         total_line = fit_line(totals, self.observed_total[earlier])
         margin_of = margin_line.at(expected.margin, expected.sd)
         total_of = total_line.at(expected.total, expected.sd) if total_line is not None else None
-        began = "the game has begun" if row["status"] != NOT_STARTED or row["starts_at"] <= now else ""
+        closed = ""
+        if row["status"] not in (NOT_STARTED, IN_PLAY, ENDED):
+            closed = f"the game is {base.status}"
+        elif row["status"] != NOT_STARTED or row["starts_at"] <= now:
+            closed = "the game has begun"
         offers: list[Offer] = []
         notes: list[str] = []
         before = prices[~prices["in_play"]]
@@ -277,7 +281,7 @@ class Outlook:
         for offer in _records(before.drop_duplicates(["bookmaker", "market"], keep="last")):
             if offer["market"] == "total" and total_of is None:
                 continue
-            offers += of_market(offer, teams, seen, total_of, began or self.withheld(offer["market"]))
+            offers += of_market(offer, teams, seen, total_of, closed or self.withheld(offer["market"]))
         if total_of is None and (before["market"] == "total").any():
             notes.append("totals are not compared: free throws are not in the stored shots, and too few final scores "
                          "are known to say what they add")  # fmt: skip

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -13,6 +14,7 @@ from urllib.parse import unquote, urlsplit
 
 import requests
 import tenacity
+import urllib3
 
 from parivision.errors import SourceError, SourceUnreachable
 
@@ -86,6 +88,43 @@ def explain(error: Exception) -> str:
     if isinstance(error, requests.ConnectionError):
         return "no connection"
     return type(error).__name__
+
+
+def body_of(response: requests.Response, ends: float, most_bytes: int) -> bytes | None:
+    """The whole body of a streamed answer, decoded; None where it is over `most_bytes`.
+
+    Parameters
+    ----------
+    ends : float
+        By `time.monotonic`: when it must be whole, however it trickles.
+
+    Raises
+    ------
+    requests.RequestException
+        It took longer, broke off, or cannot be decoded.
+    """
+    body = bytearray()
+    # Whatever has arrived, at once: a piece of a given size may take a slow server for ever to fill.
+    while piece := _arrived(response):
+        body += piece
+        if len(body) > most_bytes:
+            return None
+        if time.monotonic() > ends:
+            raise requests.Timeout("too slow")
+    return bytes(body)
+
+
+def _arrived(response: requests.Response) -> bytes:
+    """What has arrived of a body, decoded; empty at its end. Errors are those of requests."""
+    try:
+        piece: bytes = response.raw.read1(1 << 16, decode_content=True)
+    except (TimeoutError, urllib3.exceptions.TimeoutError):
+        raise requests.Timeout("silent") from None
+    except urllib3.exceptions.DecodeError:
+        raise requests.exceptions.ContentDecodingError("cannot be decoded") from None
+    except (OSError, urllib3.exceptions.HTTPError):
+        raise requests.exceptions.ChunkedEncodingError("broke off") from None
+    return piece
 
 
 def download(

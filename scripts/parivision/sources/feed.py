@@ -23,6 +23,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pandas as pd
 import requests
@@ -32,7 +33,7 @@ from requests.auth import AuthBase
 from parivision.errors import SourceError
 from parivision.files import replacing
 from parivision.sources import shot_locations
-from parivision.sources.download import explain, failure, public_url, retrying, transient
+from parivision.sources.download import body_of, explain, failure, public_url, retrying, transient
 from parivision.sources.records import RawShots, bad_rows
 
 LABEL = "shot feed (22 columns)"
@@ -40,7 +41,10 @@ PAGE_SIZE = 5_000
 SIMULATED_ORIGIN = "simulated feed"  # how the origin of simulated records begins; real ones begin with their address
 _MAX_PAGE_BYTES = 64_000_000
 _MAX_ROWS = 10_000_000
-_LONGEST_CURSOR, _LONGEST_TITLE = 2_000, 300
+_MAX_PROBLEM_BYTES = 100_000
+_LONGEST_WORDS = 300
+SHOWN = re.compile(r"[!-~]+")  # what a header can hold of a token
+_CURSOR = re.compile(r"[ -~]{1,2000}")  # one line of a kept page
 _DATASET = re.compile(r"[A-Za-z0-9._-]{1,100}")
 _FILE = "page-{:06d}.json.gz"
 
@@ -53,6 +57,8 @@ class _Token(AuthBase):
     """Shows the token; as an `auth` it also keeps requests from looking for another one in ~/.netrc."""
 
     def __init__(self, token: SecretStr | None) -> None:
+        if token is not None and not SHOWN.fullmatch(token.get_secret_value() or "none"):
+            raise SourceError("PARIVISION_FEED_TOKEN holds what no header can: give letters, digits and signs alone")
         self._token = token
 
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
@@ -89,12 +95,12 @@ class _Page:
             if not isinstance(found.get(name), kind):
                 raise _Unreadable(f"the answer lacks {name}, or it is of another type")
         following, title = found["next_cursor"], found.get("title")
-        if not (0 < len(following) <= _LONGEST_CURSOR and _DATASET.fullmatch(found["dataset"])):
+        if not (_CURSOR.fullmatch(following) and _DATASET.fullmatch(found["dataset"])):
             raise _Unreadable("the answer's next_cursor or dataset is none")
         if (following == asked and found["data"]) or (found["has_more"] and not found["data"]):
             raise _Unreadable("the answer's next_cursor leads nowhere")
-        words = " ".join(title.split())[:_LONGEST_TITLE] if isinstance(title, str) else ""
-        about = (found["dataset"], found["simulated"], words, found["clock"])
+        words = _words(title) if isinstance(title, str) else ""
+        about = (found["dataset"], found["simulated"], words, _words(found["clock"]))
         return cls(asked, following, found["has_more"], *about, found["data"])
 
 
@@ -186,8 +192,13 @@ def to_candidates(frame: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 
 def folder_of(url: str, cache_dir: Path) -> Path:
-    """Where a feed's pages are kept."""
-    return cache_dir / "feed" / hashlib.sha256(url.rstrip("/").encode()).hexdigest()[:16]
+    """Where a feed's pages are kept; SourceError where no address is like this one."""
+    try:
+        urlsplit(url)
+        name = hashlib.sha256(url.rstrip("/").encode()).hexdigest()[:16]
+    except ValueError:  # not repeated: there may be a password in it
+        raise SourceError("the feed's address is none: give one such as http://127.0.0.1:8810") from None
+    return cache_dir / "feed" / name
 
 
 @contextlib.contextmanager
@@ -274,16 +285,12 @@ def _ask(session: requests.Session, url: str, question: dict[str, str], timeout_
     address = f"{url.rstrip('/')}/v1/shots"
     with session.get(address, params=params, timeout=timeout_s, stream=True, allow_redirects=False) as response:
         if response.status_code >= requests.codes.bad_request:
-            raise requests.HTTPError(_detail(next(response.iter_content(10_000), b"")), response=response)
+            raise requests.HTTPError(_detail(body_of(response, ends, _MAX_PROBLEM_BYTES) or b""), response=response)
         if response.status_code != requests.codes.ok:
             raise _Unreadable(f"the answer is HTTP {response.status_code}, no page")
-        body = bytearray()
-        for piece in response.iter_content(1 << 16):
-            body += piece
-            if len(body) > _MAX_PAGE_BYTES:
-                raise SourceError(f"{public_url(url)}: a page is over {_MAX_PAGE_BYTES / 1e6:,.0f} MB; it is no feed")
-            if time.monotonic() > ends:
-                raise requests.Timeout
+        body = body_of(response, ends, _MAX_PAGE_BYTES)
+    if body is None:
+        raise SourceError(f"{public_url(url)}: a page is over {_MAX_PAGE_BYTES / 1e6:,.0f} MB; it is no feed")
     try:
         return body.decode("utf-8")
     except UnicodeDecodeError:
@@ -315,7 +322,7 @@ def _refusal(url: str, folder: Path, error: Exception, said: str, attempts: int)
 def _detail(body: bytes) -> str:
     """What problem details say, in brackets; nothing where there are none."""
     try:
-        detail = " ".join(str(json.loads(body)["detail"]).split())[:200]
+        detail = _words(str(json.loads(body)["detail"]))
     except (ValueError, KeyError, TypeError, RecursionError):
         return ""
     return f" ({detail})"
@@ -343,7 +350,8 @@ def _records(url: str, pages: list[_Page], note: str) -> RawShots:
     for number, row in enumerate((row for page in pages for row in page.data), start=1):
         reason = _fault(row)
         if reason:
-            malformed.append((origin, number, "", json.dumps(row, ensure_ascii=False), reason))
+            content = json.dumps(row, ensure_ascii=False).encode("utf-8", "backslashreplace").decode()
+            malformed.append((origin, number, "", content, reason))
         else:
             rows.append([_text(row[name]) for name in columns])
             lines.append(number)
@@ -371,7 +379,16 @@ def _fault(row: Any) -> str:
     if missing:
         return f"lacks {', '.join(missing[:3])}"
     nested = [name for name in shot_locations.COLUMNS if isinstance(row[name], dict | list)]
-    return f"{nested[0]} is no single value" if nested else ""
+    if nested:
+        return f"{nested[0]} is no single value"
+    # Half a character, which JSON can write and nothing can keep.
+    half = [name for name in shot_locations.COLUMNS if any("\ud800" <= sign <= "\udfff" for sign in str(row[name]))]
+    return f"{half[0]} is no text" if half else ""
+
+
+def _words(text: str) -> str:
+    """What a server says, on one line that a terminal can show."""
+    return "".join(sign if sign.isprintable() else "\ufffd" for sign in " ".join(text.split())[:_LONGEST_WORDS])
 
 
 def _text(value: Any) -> str | None:
