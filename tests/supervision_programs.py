@@ -87,19 +87,8 @@ def wait_for(condition: Callable[[], _Found], seconds: float = _READY_SECONDS, w
 @contextmanager
 def prometheus(config: Path, folder: Path, *, port: int = 0, arguments: Sequence[str] = ()) -> Iterator[Program]:
     """Prometheus with this configuration, its data in `folder`, and leave to reload; ended afterwards."""
-    path = program("prometheus")
-
-    def command(at: int) -> list[str]:
-        return [
-            path,
-            f"--config.file={config}",
-            f"--storage.tsdb.path={folder / 'prometheus'}",
-            f"--web.listen-address=127.0.0.1:{at}",
-            "--web.enable-lifecycle",
-            "--log.level=warn",
-            *arguments,
-        ]
-
+    own = [f"--storage.tsdb.path={folder / 'prometheus'}", "--web.enable-lifecycle", "--log.level=warn"]
+    command = _configured("prometheus", config, *own, *arguments)
     with _running(command, folder / "prometheus.log", "/-/ready", port) as started:
         yield started
 
@@ -107,20 +96,16 @@ def prometheus(config: Path, folder: Path, *, port: int = 0, arguments: Sequence
 @contextmanager
 def alertmanager(config: Path, folder: Path, *, port: int = 0, arguments: Sequence[str] = ()) -> Iterator[Program]:
     """Alertmanager with this configuration, alone (no cluster), its data in `folder`; ended afterwards."""
-    path = program("prometheus-alertmanager")
-
-    def command(at: int) -> list[str]:
-        return [
-            path,
-            f"--config.file={config}",
-            f"--storage.path={folder / 'alertmanager'}",
-            f"--web.listen-address=127.0.0.1:{at}",
-            "--cluster.listen-address=",
-            *arguments,
-        ]
-
+    own = [f"--storage.path={folder / 'alertmanager'}", "--cluster.listen-address="]
+    command = _configured("prometheus-alertmanager", config, *own, *arguments)
     with _running(command, folder / "alertmanager.log", "/-/ready", port) as started:
         yield started
+
+
+def _configured(name: str, config: Path, *arguments: str) -> Callable[[int], list[str]]:
+    """The command line of a program with a configuration file, for a port."""
+    path = program(name)
+    return lambda at: [path, f"--config.file={config}", f"--web.listen-address=127.0.0.1:{at}", *arguments]
 
 
 @contextmanager

@@ -125,7 +125,7 @@ def test_what_breaks_is_told_and_its_end_too(tmp_path: Path) -> None:
         ):
             assert part in said
     assert "scripts/workspace runs show last" in text_of(mail_failed)
-    assert "It ended 2h " in text_of(mail_failed)
+    assert "came to an end did so 2h " in text_of(mail_failed)
     assert text_of(mail_up).startswith(f"Well again: {where}")
     everything = str(told.messages) + "".join(text_of(message) for message in box.messages)
     assert "<no value>" not in everything
@@ -145,6 +145,7 @@ def test_what_is_worse_keeps_the_rest_quiet(tmp_path: Path) -> None:
         {"alertname": "ApiErrorBudgetBurn", "severity": "critical", **api},
         {"alertname": "ApiLatencyBudgetBurn", "severity": "warning", **api},
         {"alertname": "RunFailed", "severity": "warning", "job": "refresh"},
+        {"alertname": "CollectorFailing", "severity": "warning", "collector": "mongodb"},
         {"alertname": "DiskFillingWithinADay", "severity": "warning", "mountpoint": "/", **here},
         {"alertname": "HostLoadHigh", "severity": "warning", **here},
     ]
@@ -152,6 +153,7 @@ def test_what_is_worse_keeps_the_rest_quiet(tmp_path: Path) -> None:
         {"alertname": "ApiLatencyBudgetBurn", "severity": "warning", "job": "another"},
         {"alertname": "DiskFillingWithinADay", "severity": "warning", "mountpoint": "/srv", **here},
         {"alertname": "HostLoadHigh", "severity": "warning", "instance": "127.0.0.2:9100", "job": "node"},
+        {"alertname": "CollectorFailing", "severity": "warning", "collector": "ledger"},
         {"alertname": "DriftDetected", "severity": "warning", "retrain": "true"},
     ]
     with alertmanager(alertmanager_files(tmp_path), tmp_path) as manager:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import io
 import shutil
 import signal
 import socket
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,12 +20,15 @@ import pytest
 import requests
 from browser.dashboard_server import serving
 from faults.projects import Workspace, toy_project
+from prometheus_client import CollectorRegistry
 from prometheus_client.parser import text_string_to_metric_families
 from supervised import ROOT, environment, served
 from supervision_programs import Program, node_exporter, program
 from unit.published_workspace import workspace
 
 from parivision.dashboard.visitor import Visitor
+from parivision.listening import listening
+from parivision.supervision.exporter import _pages, _Server
 
 TOKEN = "a-token-of-nine-words"
 SECRET = "kept-by-heart-7"
@@ -94,6 +100,33 @@ def test_the_exporter_has_one_page(exporter: Program, method: str, path: str, st
         asked = requests.Request(method, exporter.url).prepare()
         asked.url = exporter.url + path  # as it is: not tidied up by the client
         assert session.send(asked, timeout=20).status_code == status
+
+
+def test_a_client_that_says_nothing_is_no_news(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("parivision.supervision.exporter._Quiet.timeout", 0.1)
+    said = io.StringIO()
+    with listening("the exporter", "127.0.0.1", 0) as (listener, _), contextlib.redirect_stderr(said):
+        server = _Server(listener, _pages(CollectorRegistry()))
+        thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+        thread.start()
+        try:
+            with socket.create_connection(("127.0.0.1", server.server_port)) as client:
+                client.settimeout(20)
+                assert client.recv(1) == b""
+        finally:
+            server.shutdown()
+            thread.join()
+    assert said.getvalue() == ""
+
+
+@pytest.mark.parametrize(("address", "said"), [("", "--address is empty"), ("nowhere.invalid", "give an --address")])
+def test_an_address_that_is_none_is_one_line(data_dir: Path, address: str, said: str) -> None:
+    command = [sys.executable, "-m", "parivision", "exporter", "--port", "0", "--address", address]
+    done = subprocess.run(
+        command, env=environment(data_dir), cwd=ROOT, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 1 and done.stdout == ""
+    assert done.stderr.count("\n") == 1 and said in done.stderr
 
 
 def test_a_taken_port_is_one_line(exporter: Program, data_dir: Path) -> None:
@@ -213,9 +246,13 @@ def test_every_run_is_told_however_it_ends(toy: Workspace) -> None:
     assert third[failed, "manual"] == 1  # a run that its user stopped is neither good nor bad
     assert third[end, "manual"] > second[end, "manual"] and third[success, "manual"] == first[success, "manual"]
 
+    assert toy.run("ploomber", "build", "--force").returncode == 0
+    fourth = told(toy)
+    assert fourth[failed, "manual"] == 0 and fourth[success, "manual"] == fourth[end, "manual"] > third[end, "manual"]
+
     with node_exporter(toy.data / "metrics", log=toy.folder / "node.log") as node:
         page = requests.get(f"{node.url}/metrics", timeout=20).text
-    assert 'parivision_run_last_failed{job="manual"} 1' in page and "node_textfile_scrape_error 0" in page
+    assert 'parivision_run_last_failed{job="manual"} 0' in page and "node_textfile_scrape_error 0" in page
 
 
 @pytest.mark.slow

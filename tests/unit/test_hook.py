@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -295,6 +295,8 @@ def test_two_alerts_of_a_kind_train_once(data: Path) -> None:
         ({"alerts": [an_alert(status="burning")]}, "alerts.0.status"),
         ({"alerts": [an_alert(startsAt="yesterday")]}, "alerts.0.startsAt"),
         ({"alerts": [an_alert(startsAt="2026-11-23T05:00:00")]}, "alerts.0.startsAt"),
+        ({"alerts": [an_alert(startsAt="0001-01-01T00:00:00+05:00")]}, "alerts.0.startsAt"),
+        ({"alerts": [an_alert(startsAt="9999-12-31T23:59:59-05:00")]}, "alerts.0.startsAt"),
         ({"alerts": [an_alert(fingerprint="../../etc")]}, "alerts.0.fingerprint"),
         ({"alerts": [an_alert(labels={"alertname": 7})]}, "alerts.0.labels.alertname"),
     ],
@@ -364,6 +366,15 @@ def test_what_cannot_be_noted_is_said_so_that_alertmanager_comes_again(data: Pat
         answer = client.post("/alertmanager", json=a_message(an_alert()))
         assert (answer.status_code, answer.json()["status"]) == (503, 503)
         assert "nothing is noted" in answer.json()["detail"]
+
+
+def test_where_one_cannot_be_noted_those_before_it_are_seen_to(data: Path) -> None:
+    hook = Hook(data)
+    (hook.memory.path(Cause.of("bad", datetime(2026, 11, 23, tzinfo=UTC), {}, {})) / "in the way").mkdir(parents=True)
+    with asked(hook) as client:
+        bad = an_alert(startsAt="2026-11-23T00:00:00Z", fingerprint="bad")
+        assert client.post("/alertmanager", json=a_message(an_alert(), bad)).status_code == 503
+        until(lambda: hook.states() == ["done"])
 
 
 @pytest.mark.parametrize(

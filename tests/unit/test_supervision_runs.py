@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -98,6 +99,13 @@ def test_what_is_told_of_a_job_follows_from_its_ends(root: Path, ends: list[Any]
         assert success <= found["run_last_end_timestamp_seconds", "refresh"]
 
 
+def test_a_record_with_a_time_that_is_none_leaves_the_others_told(root: Path) -> None:
+    keep(a_record(0), a_record(1, finished_at="yesterday"), a_record(2, started_at="yesterday"))
+    found = known()
+    assert found["run_last_end_timestamp_seconds", "refresh"] == (NOON + timedelta(days=2, seconds=152)).timestamp()
+    assert found["run_last_failed", "refresh"] == 0 and ("run_last_duration_seconds", "refresh") not in found
+
+
 def test_the_next_slot_is_told_where_something_starts_runs_for_it(root: Path) -> None:
     keep(a_record(0, job="", trigger="manual"))
     assert not [name for name, _ in known() if name.startswith("schedule")]
@@ -170,6 +178,18 @@ def test_every_user_may_read_the_file_and_no_other_is_left(root: Path) -> None:
         os.umask(before)
     assert path.stat().st_mode & 0o777 == 0o644
     assert [entry.name for entry in path.parent.iterdir()] == ["parivision.prom"]
+
+
+def test_runs_that_end_together_do_not_disturb_each_other(root: Path) -> None:
+    """Else one would put in place what another has not yet opened to all."""
+    before = os.umask(0o077)
+    try:
+        textfile.write()
+        with ThreadPoolExecutor(4) as pool:
+            modes = list(pool.map(lambda _: textfile.write().stat().st_mode & 0o777, range(80)))
+    finally:
+        os.umask(before)
+    assert set(modes) == {0o644}
 
 
 def test_the_folder_is_the_one_of_the_settings(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:

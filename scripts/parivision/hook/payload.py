@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Annotated, Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
 from parivision.errors import PariVisionError
 from parivision.scheduling.causes import Cause
@@ -17,6 +18,13 @@ class NoMessage(PariVisionError):
     """What was sent is no message of Alertmanager's webhook."""
 
 
+def _in_utc(at: datetime) -> datetime:
+    try:
+        return at.astimezone(UTC)
+    except OverflowError:  # the first and last hours of the calendar, of another zone
+        raise ValueError("should be a time that UTC has too") from None
+
+
 class _Tolerant(BaseModel):
     model_config = ConfigDict(extra="ignore")
 
@@ -27,7 +35,7 @@ class SentAlert(_Tolerant):
     status: Literal["firing", "resolved"]
     labels: dict[str, str]
     annotations: dict[str, str] = {}
-    starts_at: Annotated[AwareDatetime, Field(alias="startsAt")]
+    starts_at: Annotated[AwareDatetime, AfterValidator(_in_utc), Field(alias="startsAt")]
     fingerprint: Annotated[str, Field(pattern=r"^[0-9a-f]{1,64}$")]
 
     @property

@@ -142,16 +142,18 @@ async def _body(request: Request) -> bytes | None:
 def _take(message: Message, starter: Starter, meter: Meter) -> list[dict[str, str]]:
     """Note every alert of a message; what became of each."""
     found = []
-    for alert in message.alerts:
-        if not alert.calls_for_training:
-            outcome = "ignored"
-        elif alert.status == "resolved":
-            outcome = "resolved"
-        else:
-            outcome = "queued" if starter.memory.claim(alert.cause) else "known"
-        meter.count(outcome)
-        found.append({"fingerprint": alert.fingerprint, "outcome": outcome})
-    starter.nudge()
+    try:
+        for alert in message.alerts:
+            if not alert.calls_for_training:
+                outcome = "ignored"
+            elif alert.status == "resolved":
+                outcome = "resolved"
+            else:
+                outcome = "queued" if starter.memory.claim(alert.cause) else "known"
+            meter.count(outcome)
+            found.append({"fingerprint": alert.fingerprint, "outcome": outcome})
+    finally:  # where one cannot be noted, those before it need not wait for the next message
+        starter.nudge()
     return found
 
 

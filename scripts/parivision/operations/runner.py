@@ -117,11 +117,19 @@ def prepare(dag: Any) -> None:
 
 
 def _on_finish(dag: Any) -> None:
-    finish(dag, "ok")
+    _end(dag, "ok")
 
 
 def _on_failure(dag: Any) -> None:
-    finish(dag, "failed")
+    _end(dag, "failed")
+
+
+def _end(dag: Any, outcome: Outcome) -> None:
+    """The end of plain `ploomber build`, of which nothing else tells Prometheus."""
+    from parivision.supervision.textfile import after_run  # a room above this one, which a build can do without
+
+    finish(dag, outcome)
+    after_run()
 
 
 def finish(dag: Any, outcome: Outcome) -> RunRecord | None:

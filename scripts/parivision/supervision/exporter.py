@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import socket
 import sys
 import threading
 import time
@@ -12,13 +13,14 @@ from concurrent.futures import TimeoutError as Overdue
 from dataclasses import dataclass, field
 from socketserver import ThreadingMixIn
 from typing import Any
-from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 
 from prometheus_client import CollectorRegistry, Metric, make_wsgi_app
 from prometheus_client.core import GaugeMetricFamily
 
 from parivision.care.checks import Place
 from parivision.errors import ParameterError, PariVisionError
+from parivision.listening import listening
 from parivision.secrets import redact
 from parivision.supervision import run_metrics, serving_metrics, store_metrics
 
@@ -178,8 +180,23 @@ def sources(place: Place, runs: bool = False) -> dict[str, Callable[[], Iterable
 
 
 class _Server(ThreadingMixIn, WSGIServer):
+    """On a socket that listens already; asks no name server who we are, as its parent does."""
+
     daemon_threads = True
-    allow_reuse_address = True
+
+    def __init__(self, listener: socket.socket, application: Callable[..., Iterable[bytes]]) -> None:
+        super().__init__(listener.getsockname()[:2], _Quiet, bind_and_activate=False)
+        self.socket.close()
+        self.socket = listener
+        self.server_name, self.server_port = listener.getsockname()[:2]
+        self.setup_environ()
+        self.set_app(application)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A client that says nothing, or leaves early, is no news; anything else is a line."""
+        error = sys.exception()
+        if not isinstance(error, OSError):
+            print(f"a request failed: {redact(f'{type(error).__name__}: {error}')}", file=sys.stderr, flush=True)
 
 
 class _Quiet(WSGIRequestHandler):
@@ -195,21 +212,17 @@ def serve(address: str, port: int, runs: bool = False, say: Callable[[str], obje
     Raises
     ------
     ParameterError
-        The port is taken, or the address is none of this machine's.
+        The port is taken, or the address is none of this machine's, or empty, which would be all of them.
     PariVisionError
         There is no workspace here, or its store's address cannot be one.
     """
+    if not address:
+        raise ParameterError("--address is empty: give an address of this machine, such as 127.0.0.1")
     gathered = Sources(sources(Place.of_workspace(), runs))
     registry = CollectorRegistry()
     registry.register(gathered)  # type: ignore[arg-type]
-    try:
-        server = make_server(address, port, _pages(registry), _Server, _Quiet)
-    except OSError as error:
-        raise ParameterError(
-            f"the exporter can't listen on {address}:{port} ({error.strerror or error}): "
-            "stop what does, or choose another --port"
-        ) from None
-    _until_signal(server, lambda: say(f"The metrics are at http://{address}:{server.server_port}/metrics"))
+    with listening("the exporter", address, port) as (listener, url):
+        _until_signal(_Server(listener, _pages(registry)), lambda: say(f"The metrics are at {url}/metrics"))
     gathered.close()
 
 

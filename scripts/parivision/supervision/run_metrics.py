@@ -74,11 +74,12 @@ def _of_jobs(records: list[RunRecord]) -> Iterator[Metric]:
     failed: dict[str, float | None] = {}
     for record in records:
         job = record.about.job or MANUAL
-        if record.finished_at and record.outcome != "running":
-            ended.setdefault(job, _moment(record.finished_at))
-            took.setdefault(job, record.seconds)
+        begun, end = _moment(record.started_at), _moment(record.finished_at)
+        if end is not None and record.outcome != "running":
+            ended.setdefault(job, end)
+            took.setdefault(job, None if begun is None else end - begun)
             if record.outcome == "ok" and record.is_whole:
-                good.setdefault(job, _moment(record.finished_at))
+                good.setdefault(job, end)
         if record.outcome in ("ok", "failed", "died"):  # one that its user stopped is neither good nor bad
             failed.setdefault(job, float(record.outcome != "ok"))
     name = "parivision_run_last"
@@ -149,7 +150,7 @@ def _of_models(place: Place, records: list[RunRecord], newest: Meta | None) -> I
         loss[kind] = _number(champion.get("log_loss"))
         ece[kind] = _number(scored.get("ece", _mapping(earlier.get("challenger_scores")).get("ece")))
         baseline[kind] = _number(scored.get("baseline_log_loss"))
-        trained[kind] = _moment(promotion["at"]) if promotion["at"] else None
+        trained[kind] = _moment(promotion["at"])
     name = "parivision_model"
     yield gauge(f"{name}_log_loss_nats", "Log loss a shot of the model that serves, on games new to it.", loss, "kind")
     meaning = "Log loss a shot of the zone rate on the same games, where the last build scored that model."
@@ -201,5 +202,8 @@ def _number(found: Any) -> float | None:
     return float(found) if isinstance(found, (int, float)) else None
 
 
-def _moment(text: str) -> float:
-    return datetime.fromisoformat(text).timestamp()
+def _moment(text: str) -> float | None:
+    try:
+        return datetime.fromisoformat(text).timestamp()
+    except ValueError:  # empty, or of a record that somebody wrote by hand
+        return None

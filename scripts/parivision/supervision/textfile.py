@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import uuid
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -59,8 +60,9 @@ def write(place: Place | None = None) -> Path:
 
     place = place or Place.of_workspace()
     path = folder(place.data_dir) / NAME
-    # Not by a temporary *.prom: the collector reads every file of that name, half a one and a private one too.
-    staged = write_atomically(path.with_suffix(".new"), text(run_metrics.collect(place)))
+    # Not by a temporary *.prom: the collector reads every file of that name, half a one and a private one too. And by a
+    # name that no other has: of two runs that end together, one would put in place what the other has yet to open.
+    staged = write_atomically(path.with_suffix(f".{uuid.uuid4().hex}.new"), text(run_metrics.collect(place)))
     try:
         staged.chmod(_FOR_ALL)
         staged.replace(path)
