@@ -57,11 +57,14 @@ say(
 #
 # Kolmogorov-Smirnov for numbers, chi-square for categories, Z for shares, column by column, with the model's
 # prediction as a column. Shots of one game are not independent, so significance is that of exchanging whole games.
+# Predictions are compared with those of the same fit alone: validation games, which the fit before scored, count for
+# calibration and for all other columns.
 
 # %%
-before, now = (drift.drift_view(window, window["prediction"]) for window in (reference, current))
+before = drift.drift_view(reference, report_card.by_the_same_fit(reference))
+now = drift.drift_view(current, current["prediction"])
 columns = drift.drift_table(before, now, settings)
-calibration = drift.calibration_drift(before, now, settings)
+calibration = drift.calibration_drift(drift.drift_view(reference, reference["prediction"]), now, settings)
 recording = drift.recording_changes(reference, current, settings)
 verdict = drift.verdict(columns, calibration, recording, settings)
 

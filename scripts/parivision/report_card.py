@@ -448,6 +448,15 @@ def windows(scored: pd.DataFrame, current_share: float) -> tuple[pd.DataFrame, p
     return scored[scored["game_date"] < first], scored[scored["game_date"] >= first]
 
 
+def by_the_same_fit(reference: pd.DataFrame) -> pd.Series[float]:
+    """Predictions of a reference window by the very fit that the current one is scored by; of validation games none.
+
+    Those were scored by the fit before. A model that knows few values, such as the rate of each zone, says another
+    one of every shot after a refit: a hair's breadth away, which is all that a rank statistic needs to call it moved.
+    """
+    return reference["prediction"].where(reference["part"] == "test")
+
+
 def span(window: pd.DataFrame) -> str:
     """First and last day of a window, in words."""
     if window.empty:

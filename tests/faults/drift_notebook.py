@@ -44,10 +44,10 @@ class Looked:
 
 
 def look(folder: Path, reference: pd.DataFrame, current: pd.DataFrame) -> Looked:
-    """Run the notebook; `reference` was for validation, `current` are the test games, all of them watched."""
+    """Run the notebook on test games of which `current`, all of them later than `reference`, are watched."""
     folder.mkdir(parents=True, exist_ok=True)
-    parts = [reference.assign(part="validation"), current.assign(part="test")]
-    table = pd.concat([part for part in parts if len(part)] or parts, ignore_index=True)
+    parts = [reference, current]
+    table = pd.concat([part for part in parts if len(part)] or parts, ignore_index=True).assign(part="test")
     predictions = table[["shot_id", "part", "prediction"]].rename(columns={"prediction": f"pre_shot.{CHOSEN}"})
     write_table(predictions, str(folder / "predictions.parquet"))
     write_table(table.drop(columns=["part", "prediction"]), str(folder / "shots.parquet"))
@@ -66,7 +66,7 @@ def look(folder: Path, reference: pd.DataFrame, current: pd.DataFrame) -> Looked
                 },
             },
             "product": {"evidently": str(folder / "evidently.html"), "drift": str(folder / "drift.json")},
-            "drift_current_share": 1.0,
+            "drift_current_share": (len(current) - 0.5) / max(1, len(table)),
         },
         progress_bar=False,
         kernel_name="python3",

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from published_workspace import HOSTILE, workspace
 
-from parivision import comparables, court, doubt, hypothetical
+from parivision import comparables, court, doubt, hypothetical, what_if
 from parivision.asked import STRANGER, find_player
 from parivision.charts import prediction, theme
 from parivision.dashboard.page import Shown
@@ -214,7 +214,7 @@ def test_tables_hold_what_is_shown(session: Session) -> None:
 
 def test_points_shade_the_court_by_points(session: Session) -> None:
     probability, points = (shown(session, shades=s).figures["court"].data[0] for s in ("probability", "points"))
-    value = court.shot_value(court.zone(*np.meshgrid(*hypothetical.cells())))
+    value = court.shot_value(court.zone(*np.meshgrid(*what_if.cells())))
     np.testing.assert_allclose(points.z, np.asarray(probability.z) / 100 * value, atol=0.01)
 
 

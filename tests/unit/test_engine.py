@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from published_workspace import workspace
 from simulated_shots import features, league
 
-from parivision import asked, comparables, court, hypothetical
+from parivision import asked, comparables, court, what_if
 from parivision.champions import Champion, Champions
 from parivision.dashboard.pages.predict import Predict, PredictState
 from parivision.dashboard.session import Session
@@ -158,7 +158,7 @@ def test_shots_asked_together_get_what_each_gets_alone(engine: Engine, engines: 
     shots = data.draw(st.lists(shots_of(engine), min_size=1, max_size=9))
     predictor = Predictor(engine.served.model, engine.history)
     for shot, answered in zip(shots, engine.answer(shots), strict=True):
-        alone = hypothetical.answer(shot, predictor, engine.model_error).probability
+        alone = what_if.answer(shot, predictor, engine.model_error).probability
         assert answered.probability.value == pytest.approx(alone.value, abs=1e-12)
         assert answered.probability.low == pytest.approx(alone.low, abs=1e-12)
         assert answered.probability.high == pytest.approx(alone.high, abs=1e-12)

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from published_workspace import workspace
 from simulated_shots import league, truth
 
-from parivision import betting, comparables, court, doubt, hypothetical
+from parivision import betting, comparables, court, doubt, hypothetical, what_if
 from parivision.charts.theme import wilson_interval
 from parivision.errors import ModelError, ParameterError
 from parivision.evaluation import brier_parts, split_by_time
@@ -137,21 +137,21 @@ def test_variations_are_the_shots_that_they_stand_for() -> None:
     def one(**changes: object) -> float:
         return float(model.model.predict(hypothetical.inputs(replace(shot, **changes), model.history).table)[0])  # type: ignore[arg-type]
 
-    x, y = hypothetical.cells()
-    surface = hypothetical.surface(shot, model)
+    x, y = what_if.cells()
+    surface = what_if.surface(shot, model)
     assert surface.shape == (47, 50)
     for i, j in ((0, 0), (5, 24), (30, 3), (46, 49)):
         assert surface[i, j] == pytest.approx(one(x_ft=x[j], y_ft=y[i]), abs=1e-6)
-    assert hypothetical.surface(replace(shot, x_ft=-3.0, y_ft=5.0), model) is surface  # the place is no matter
-    line = hypothetical.by_distance(shot, model)
+    assert what_if.surface(replace(shot, x_ft=-3.0, y_ft=5.0), model) is surface  # the place is no matter
+    line = what_if.by_distance(shot, model)
     at = line.iloc[20]
     factor = at["distance_ft"] / np.hypot(shot.x_ft, shot.y_ft)
     assert at["probability"] == pytest.approx(one(x_ft=shot.x_ft * factor, y_ft=shot.y_ft * factor), abs=1e-6)
     assert at["points"] == pytest.approx(at["probability"] * at["value"])
-    ticking = hypothetical.by_clock(shot, model)
+    ticking = what_if.by_clock(shot, model)
     assert ticking["probability"][7] == pytest.approx(one(period_seconds_left=7), abs=1e-6)
     others = pd.DataFrame({"player_id": last_day()[0]["player_id"].unique()[:9], "position": "F"})
-    people = hypothetical.by_shooter(shot, model, others)
+    people = what_if.by_shooter(shot, model, others)
     assert people["probability"].is_monotonic_increasing
     assert set(people["player_id"]) == set(others["player_id"])
     third = people.iloc[3]
@@ -161,13 +161,13 @@ def test_variations_are_the_shots_that_they_stand_for() -> None:
 def test_a_stranger_is_an_average_shooter_and_less_sure() -> None:
     model = predictor()
     known, stranger = imagined(), imagined(player_id=1)
-    past = [hypothetical.place(shot, model.history) for shot in (known, stranger)]
+    past = [what_if.place(shot, model.history) for shot in (known, stranger)]
     assert past[0].known
     assert not past[1].known
     assert past[0].league_rate == past[1].league_rate
     width = [p.shooter.high[95] - p.shooter.low[95] for p in past]
     assert width[1] > width[0]
-    answers = [hypothetical.answer(shot, model, 0.01) for shot in (known, stranger)]
+    answers = [what_if.answer(shot, model, 0.01) for shot in (known, stranger)]
     assert answers[1].from_shooter > answers[0].from_shooter
     assert answers[1].from_model == answers[0].from_model == 0.01
 
@@ -196,12 +196,12 @@ def test_a_shot_of_a_day_that_is_known_is_refused() -> None:
 
 def test_what_moved_it_adds_up_to_the_number() -> None:
     for name in ("logistic", "boosting", "hierarchical", "stack"):
-        found = hypothetical.answer(imagined(), predictor(name=name), 0.01, usual=-0.2)
+        found = what_if.answer(imagined(), predictor(name=name), 0.01, usual=-0.2)
         assert found.moved is not None
         assert found.moved.probability[0] == pytest.approx(found.probability.value, abs=1e-5)
         parts = found.moved.points().iloc[0]
         assert found.moved.start_probability + parts.sum() == pytest.approx(found.probability.value, abs=1e-5)
-    ruler = hypothetical.answer(imagined(), predictor(name="zone_rate"), 0.01, usual=-0.2)
+    ruler = what_if.answer(imagined(), predictor(name="zone_rate"), 0.01, usual=-0.2)
     assert ruler.moved is None
 
 

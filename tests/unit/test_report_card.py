@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from simulated_shots import features, league, truth
 
-from parivision import court, evaluation, portal, report_card, training
+from parivision import court, drift, evaluation, portal, report_card, training
 from parivision.features import ACTIONS
 from parivision.report_card import test_games as games_of_the_test
 from parivision.shots import seven_variables
@@ -185,6 +185,39 @@ def test_the_current_window_is_the_latest_whole_days_of_the_test() -> None:
     assert 0 <= len(current) - 0.5 * (scored["part"] == "test").sum() <= busiest_day
     assert report_card.span(current) == f"{current.game_date.min():%Y-%m-%d} to {current.game_date.max():%Y-%m-%d}"
     assert report_card.span(current.head(0)) == "no games"
+
+
+def test_a_refit_is_no_drift_of_its_predictions() -> None:
+    """Games on shuffled days, so that nothing changes in time, and the rate of each zone, fitted twice as in training.
+
+    Over validation games, too, the two fits' rates are told apart, and the alarm is false every time.
+    """
+    table = league(SHOTS)
+    games = table.groupby("game_id")["game_date"].first()
+    alarms = {"of the same fit": 0, "of two fits": 0}
+    for replay in range(3):
+        days = pd.Series(np.random.default_rng(replay).permutation(games.to_numpy()), index=games.index)
+        shots = table.assign(game_date=table["game_id"].map(days)).sort_values(["game_date", "game_id"], kind="stable")
+        split = evaluation.split_by_time(shots, test_share=0.4, validation_share=0.3)
+
+        def zone_rate(fitted: np.ndarray, part: np.ndarray, shots: pd.DataFrame = shots) -> pd.Series:
+            return shots["zone"][part].map(shots[fitted].groupby("zone")["made"].mean())
+
+        scored = pd.concat([
+            shots[part].assign(part=name, prediction=zone_rate(fitted, part))
+            for name, fitted, part in (
+                ("validation", split.train, split.validation), ("test", split.fitting, split.test)
+            )
+        ])  # fmt: skip
+        reference, current = report_card.windows(scored, 0.5)
+        now = drift.drift_view(current, current["prediction"])
+        for which, predicted in (
+            ("of the same fit", report_card.by_the_same_fit(reference)), ("of two fits", reference["prediction"])
+        ):  # fmt: skip
+            columns = drift.drift_table(drift.drift_view(reference, predicted), now, drift.DriftSettings(seed=replay))
+            alarms[which] += bool(columns.set_index("column")["drifted"]["prediction"])
+    assert alarms["of the same fit"] == 0
+    assert alarms["of two fits"] == 3  # or this test shows nothing
 
 
 def test_weeks_with_few_games_are_left_out() -> None:

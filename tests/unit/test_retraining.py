@@ -92,6 +92,24 @@ def test_new_games_count_from_the_newest_day_that_the_training_knew() -> None:
     assert retraining.new_games(several_shots_a_game, last, SETTINGS) == ""
 
 
+def test_a_refused_challenger_answers_its_games_and_the_next_comes_with_as_many_again(tmp_path: Path) -> None:
+    """Neither every night, as counted from the champion's training, nor never."""
+    refused = trained(NOW - DAY, "2026-11-18")
+    refused.decisions = {"pre_shot": {"promoted": False}}
+    records = [refused, trained(NOW - 60 * DAY, "2026-09-20")]
+    wanted = ["new_games", "age"]
+
+    def why(*days: str) -> list[str]:
+        return retraining.reasons(wanted, left_behind(tmp_path, games(*days), {}), records, SETTINGS, NOW)
+
+    before = [f"2026-11-{day}" for day in range(10, 19)]
+    assert why(*before) == []
+    assert why(*before, "2026-11-19", "2026-11-20") == []
+    assert why(*before, "2026-11-19", "2026-11-20", "2026-11-21") == ["3 new games since 2026-11-18"]
+    failed = refused.model_copy(update={"outcome": "failed"})
+    assert retraining.last_training([failed, records[1]], {}).seen_to == "2026-09-20"
+
+
 def test_age_is_counted_in_days_of_play() -> None:
     """Not of the calendar: in summer nothing grows old that could be trained on anything newer."""
     last = LastTraining("2026-11-08")

@@ -9,7 +9,8 @@ import pandas as pd
 from parivision import court as zones
 from parivision.dashboard.rendering import clock, number, percent, signed
 from parivision.dashboard.session import Units
-from parivision.hypothetical import Answer, Shot
+from parivision.hypothetical import Shot
+from parivision.what_if import Answer
 
 _ZONES = {
     zones.RESTRICTED_AREA: "restricted area",
@@ -46,7 +47,7 @@ def ends(values: pd.Series[float]) -> str:
 
 
 def distance(distances: pd.DataFrame, units: Units) -> str:
-    """What `hypothetical.by_distance` found."""
+    """What `what_if.by_distance` found."""
     best = distances.loc[distances["points"].idxmax()]
     return (
         f"Probability by distance along the line to the hoop: {ends(distances['probability'])}. Most points, "

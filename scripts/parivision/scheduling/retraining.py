@@ -1,7 +1,9 @@
 """When a run that kept its models is a reason to train anew, and why. The gate alone promotes what comes of it.
 
 Everything is counted from the last training: from the newest day that it knew of, whether it learned from that day's
-games or was tested on them. So a training answers "new games", "age" and a calibration error by itself. Drift is
+games or was tested on them. So a training answers "new games", "age" and a calibration error by itself, also where the
+gate refused its challenger: another of the same games would fare no better, and counted from the champion's own
+training a limit once passed would train every night. The next attempt comes with as much news again. Drift is
 found within the newest games, where it stays for weeks whatever is trained; what the last training's own run had
 already found is therefore no reason again before `REST_DAYS` have passed.
 """

@@ -271,7 +271,10 @@ def _record_refusal(desk: Desk, about: About, parameters: dict[str, Any], error:
         parameters=parameters,
         problem=Problem(kind="set-up", message=redact(str(error)), error=type(error).__name__),
     )
-    desk.records.save(record)
+    try:
+        desk.records.save(record)
+    except PariVisionError as unsaved:  # a full disk may be why the run was refused, and the alert is to say so
+        desk.say(f"{about.job}: {redact(str(unsaved))}")
     textfile.after_run()
     alerts.after_run(record, desk.records)
 
@@ -371,7 +374,10 @@ def _settle(desk: Desk, job: str, due: Due) -> None:
     """Move on to where the next look begins; never back, whatever the clock says."""
     state = desk.state()
     if job not in state.settled or state.settled[job] < due.settled:
-        desk.save(state.model_copy(update={"settled": {**state.settled, job: due.settled}}))
+        try:
+            desk.save(state.model_copy(update={"settled": {**state.settled, job: due.settled}}))
+        except PariVisionError as error:  # the records know what was done; what is due runs, or fails with an alert
+            desk.say(f"{job}: {redact(str(error))}")
 
 
 def rotate_log(data_dir: Path) -> None:

@@ -9,7 +9,7 @@ import pandas as pd
 import plotly.graph_objects as go
 from pydantic import Field, field_validator
 
-from parivision import asked, betting, comparables, court, doubt, hypothetical
+from parivision import asked, betting, comparables, court, doubt, hypothetical, what_if
 from parivision.asked import Player, find_player
 from parivision.charts import prediction
 from parivision.contributions import explain
@@ -18,9 +18,10 @@ from parivision.dashboard.page import Page, PageState, Shown
 from parivision.dashboard.rendering import clock, number, percent
 from parivision.dashboard.session import Kind, Session
 from parivision.errors import ModelError, ParameterError
-from parivision.hypothetical import Answer, Before, Estimate, Shot
+from parivision.hypothetical import Before, Estimate, Shot
 from parivision.predictor import Predictor
 from parivision.published import Snapshot
+from parivision.what_if import Answer
 
 _BEFORE: dict[Before, str] = {
     "opponent make": "the opponent scored",
@@ -115,7 +116,7 @@ class Predict(Page):
             said = f"{error}."
             return Shown(context | {"off_court": said, "court_alt": said}, figures, {}, "", said, notes)
         described = words.describe(shot, shooter.label, session.units)
-        past = hypothetical.place(shot, session.history)
+        past = what_if.place(shot, session.history)
         like = comparables.comparables(shot, snapshot)
         context |= {
             "place": past,
@@ -139,11 +140,11 @@ class Predict(Page):
         if unscored:
             notes.append(unscored)
         usual = comparables.usual_log_odds(snapshot)
-        answer = hypothetical.answer(shot, predictor, error_of_model, usual)
-        surface = hypothetical.surface(shot, predictor)
-        distances = hypothetical.by_distance(shot, predictor)
-        clocks = hypothetical.by_clock(shot, predictor)
-        shooters = hypothetical.by_shooter(shot, predictor, comparables.shooters(snapshot, shot.zone))
+        answer = what_if.answer(shot, predictor, error_of_model, usual)
+        surface = what_if.surface(shot, predictor)
+        distances = what_if.by_distance(shot, predictor)
+        clocks = what_if.by_clock(shot, predictor)
+        shooters = what_if.by_shooter(shot, predictor, comparables.shooters(snapshot, shot.zone))
         chosen, named = _percentile(shooters, state.percentile)
         rivals = _rivals(state, shot, session, predictor)
         points = answer.probability.times(shot.value)
@@ -249,7 +250,7 @@ def _model_error(snapshot: Snapshot, kind: Kind) -> tuple[float, str]:
 
 
 def _court(shot: Shot, state: PredictState, surface: np.ndarray[Any, Any] | None) -> go.Figure:
-    x, y = hypothetical.cells()
+    x, y = what_if.cells()
     points = state.shades == "points"
     if surface is None:
         return prediction.probability_court(x, y, np.zeros((0, 0)), (shot.x_ft, shot.y_ft))
@@ -320,7 +321,7 @@ def _rivals(state: PredictState, shot: Shot, session: Session, predictor: Predic
     if chosen.empty:
         return []
     table = chosen.assign(position=chosen["position"].fillna(""))
-    found = hypothetical.by_shooter(shot, predictor, table[["player_id", "label", "position", "attempts"]])
+    found = what_if.by_shooter(shot, predictor, table[["player_id", "label", "position", "attempts"]])
     rows: list[dict[str, Any]] = found.sort_values("probability", ascending=False).to_dict("records")  # type: ignore[assignment]
     return rows
 
