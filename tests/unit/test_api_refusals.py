@@ -195,7 +195,7 @@ def test_a_season_or_zone_that_is_not_there_is_refused(api: TestClient) -> None:
     refused(api.get("/v1/shooting/teams/" + question()["team"] + "?season=1990-91"), 422, "season")
 
 
-def table(**changes: Any) -> bytes:
+def table(*, compression: str | None = None, **changes: Any) -> bytes:
     asked = question()
     columns: dict[str, Any] = {
         "player_id": [asked["player"]] * 2, "x": [22.5, 1.0], "y": [4.0, 2.0], "period": [4, 1],
@@ -203,7 +203,7 @@ def table(**changes: Any) -> bytes:
     }  # fmt: skip
     made = pa.table({name: values for name, values in columns.items() if values is not ...})
     sink = pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, made.schema) as stream:
+    with pa.ipc.new_stream(sink, made.schema, options=pa.ipc.IpcWriteOptions(compression=compression)) as stream:
         stream.write_table(made)
     return bytes(sink.getvalue().to_pybytes())
 
@@ -252,6 +252,53 @@ def test_a_batch_has_at_most_ten_thousand_shots(api: TestClient) -> None:
     fewer = {name: values[:-1] for name, values in many.items()}
     assert api.post("/v1/predict/batch", content=table(**fewer), headers={"Content-Type": ARROW}).status_code == 200
     assert api.get("/health/live").status_code == 200
+
+
+@pytest.mark.parametrize("compression", ["lz4", "zstd"])
+@pytest.mark.parametrize("dictionary", [False, True], ids=["plain", "dictionary"])
+def test_a_compressed_table_is_refused_before_it_is_unpacked(
+    api: TestClient, dictionary: bool, compression: str
+) -> None:
+    texts = pa.array(["BOS"] * 2)
+    body = table(opponent=texts.dictionary_encode() if dictionary else texts, compression=compression)
+    found = refused(api.post("/v1/predict/batch", content=body, headers={"Content-Type": ARROW}), 400, "body")
+    assert "without compression" in found["detail"]
+
+
+LONG = "A" * 150_000
+ENDLESS = {
+    "plain": pa.array([LONG, "BOS"]),
+    "large": pa.array([LONG, "BOS"], pa.large_string()),
+    "dictionary": pa.DictionaryArray.from_arrays(pa.array([0, 0], pa.int32()), pa.array([LONG])),
+    "view": pa.array([LONG, "BOS"], pa.string_view()),
+    "part of a view": pa.array(["BOS", LONG, "BOS"], pa.string_view())[1:],
+}
+
+
+@pytest.mark.parametrize("texts", ENDLESS.values(), ids=list(ENDLESS))
+def test_a_text_without_end_is_refused_before_it_is_repeated(api: TestClient, texts: pa.Array) -> None:
+    body = table(opponent=texts)
+    found = refused(api.post("/v1/predict/batch", content=body, headers={"Content-Type": ARROW}), 422, "shots.opponent")
+    assert "400 bytes" in found["detail"] and LONG not in found["detail"]
+
+
+KINDS = [pa.string(), pa.large_string(), pa.string_view(), pa.dictionary(pa.int8(), pa.string())]
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=str)
+def test_texts_of_every_kind_are_read(api: TestClient, kind: pa.DataType) -> None:
+    texts = pa.array([question()["opponent"]] * 2)
+    body = table(opponent=texts.dictionary_encode().cast(kind) if pa.types.is_dictionary(kind) else texts.cast(kind))
+    assert api.post("/v1/predict/batch", content=body, headers={"Content-Type": ARROW}).status_code == 200
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(where=st.floats(0, 1, exclude_max=True), mask=st.integers(1, 255), cut=st.integers(0, 40))
+def test_no_damaged_table_is_a_fault(api: TestClient, where: float, mask: int, cut: int) -> None:
+    body = bytearray(table(opponent=pa.array([question()["opponent"]] * 2).dictionary_encode()))
+    body[int(where * len(body))] ^= mask
+    answer = api.post("/v1/predict/batch", content=bytes(body[: len(body) - cut]), headers={"Content-Type": ARROW})
+    assert answer.status_code < 500, answer.text
 
 
 def test_a_day_or_unit_counts_in_columns(api: TestClient) -> None:

@@ -20,6 +20,8 @@ from fastapi.testclient import TestClient
 from parivision.api.app import Options, create_app
 from parivision.api.boundary import LOGGER, JsonLines
 from parivision.api.keys import Keys
+from parivision.api.predicting import Single
+from parivision.api.questions import ShotQuestion
 from parivision.api.workers import Gatherer, Workers
 from parivision.errors import PariVisionError
 from parivision.serving.engine import Engine
@@ -282,3 +284,18 @@ def test_a_page_asks_no_other_server(api: TestClient) -> None:
     assert "http" not in page.text.replace("http://localhost", "")
     assert "default-src 'none'" in page.headers["content-security-policy"]
     assert api.get("/v1/players").headers["x-content-type-options"] == "nosniff"
+
+
+def test_a_question_that_breaks_something_spoils_no_others_answer(
+    api: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: Any) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("parivision.api.past.after", broken)
+    earlier = {"player": 1, "home": True, "place": {"x": 0, "y": 1}, "period": 1, "clock": "9:00", "made": True}
+    good, bad = (Single(ShotQuestion.model_validate(question(**more)), "") for more in ({}, {"game": [earlier]}))
+    answers = api.app.state.held.desk.answer([good, bad, good])  # type: ignore[attr-defined]
+    assert isinstance(answers[1], ZeroDivisionError)
+    assert [answer.probability for answer in (answers[0], answers[2])] == [answers[0].probability] * 2
+    assert api.post("/v1/predict", json=question(game=[earlier])).status_code == 500

@@ -17,6 +17,7 @@ from parivision import court
 from parivision.api.batches import TEXTS, UNTOLD, Batch, Numbers, check_number, refuse
 from parivision.api.problems import invalid, malformed, of_validation
 from parivision.api.questions import FEET_PER_UNIT, Unit
+from parivision.api.unpacking import check_lengths, check_plain
 from parivision.serving.engine import Scored
 from parivision.shots import OVERTIME_SECONDS, PERIOD_SECONDS, REGULATION_PERIODS
 
@@ -65,6 +66,7 @@ def of_arrow(body: bytes, unit: Unit) -> Batch:
         400 where it is no such stream, 422 naming row and column.
     """
     try:
+        check_plain(body)
         with pa.ipc.open_stream(pa.BufferReader(body)) as stream:
             table = _read(stream)
         table.validate(full=True)
@@ -88,7 +90,7 @@ def of_arrow(body: bytes, unit: Unit) -> Batch:
 
 
 def _read(stream: pa.RecordBatchStreamReader) -> pa.Table:
-    """The table of a stream, as far as a batch may be long: a small body may unpack to a very large one."""
+    """The table of a stream, as far as a batch may be long."""
     parts, rows = [], 0
     for part in stream:
         rows += part.num_rows
@@ -103,6 +105,7 @@ def _cast(column: pa.ChunkedArray, name: str) -> pa.ChunkedArray:
     try:
         if not _FITS[kind](given) and not pa.types.is_null(given):
             raise pa.ArrowInvalid(f"it is {given}")
+        check_lengths(column, name)
         column = column.cast(kind)
     except pa.ArrowException as error:
         said = (str(error).splitlines() or [""])[0]

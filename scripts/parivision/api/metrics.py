@@ -45,6 +45,10 @@ class Metrics:
             ["method", "route", "status"],
             registry=self.registry,
         )
+        # From the start: what appears with its first fault has no rise that Prometheus could see.
+        for route in ("/v1/predict", "/v1/predict/batch"):
+            for status in ("200", "500", "503", "504"):
+                self._requests.labels("POST", route, status)
         self._duration = Histogram(
             "parivision_api_request_duration_seconds",
             "From the request's head to the end of its answer.",

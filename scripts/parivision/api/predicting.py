@@ -110,6 +110,9 @@ class Desk:
                 meant.append(_meant(question, engine))
             except (PariVisionError, Problem) as error:
                 meant.append(error)
+            except Exception as error:  # ours; the others that wait beside it are answered all the same
+                self.metrics.failed(kind)
+                meant.append(error)
         good = [one for one in meant if isinstance(one, _Meant)]
         answers = iter(self._answered(engine, key, good))
         return [next(answers) if isinstance(one, _Meant) else one for one in meant]
