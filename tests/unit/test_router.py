@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from parivision.hypothetical import Shot
 from parivision.models import sha256
 from parivision.serving import challengers
 from parivision.serving.current import Current
+from parivision.serving.engine import Engine
 from parivision.serving.ledger import Ledger
 from parivision.serving.ledger_file import reading
 from parivision.serving.performance import graded, summary
@@ -97,6 +99,14 @@ def instead(monkeypatch: pytest.MonkeyPatch, predict: Callable[[Any, Any], Any])
         monkeypatch.setattr(self.served.model, "predict", lambda table: predict(right, table))
 
     monkeypatch.setattr(Trial, "bind", bind)
+
+
+def a_week_later(engine: Engine) -> Engine:
+    """The same model on data that go a week further: no shot of the days before can be asked there."""
+    snapshot = copy.copy(engine.snapshot)
+    snapshot.meta = replace(snapshot.meta, last_day=snapshot.meta.last_day + timedelta(days=7))
+    history = replace(engine.history, last_day=engine.history.last_day + 7)
+    return Engine(engine.kind, snapshot, history, engine.served)
 
 
 def rows(data_dir: Path) -> list[tuple[str, str, int]]:
@@ -296,6 +306,29 @@ class TestShadow:
         assert len(ask(router, 10)) == 10
         until(lambda: Rollouts(data_dir).running("pre_shot") is None)
         assert router.failures["pre_shot", "shadow"] == 2
+
+    def test_new_data_do_not_fail_what_waits_to_be_shadowed(
+        self, router: Router, data_dir: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        let_go = threading.Event()
+
+        def waits(right: Any, table: Any) -> Any:
+            if threading.current_thread().name == "shadow":
+                let_go.wait(30)
+            return right(table)
+
+        instead(monkeypatch, waits)
+        begin(data_dir, "shadow")
+        router.refresh()
+        ask(router, 10)  # of the day after the old data
+        router._trials["pre_shot"].bind(a_week_later(router.current.engine("pre_shot")))
+        let_go.set()
+        assert router._aside.finish(20)
+        assert router.failures.total() == 0
+        assert sorted(rows(data_dir)) == sorted(
+            (f"r{i}", role, 0) for i in range(10) for role in ("champion", "shadow")
+        )
+        assert Rollouts(data_dir).running("pre_shot") is not None
 
 
 class TestTakingUp:

@@ -193,7 +193,7 @@ class Router:
     def _trial(self, engine: Engine) -> Trial | None:
         """The rollout that runs beside this very engine."""
         running = self._trials.get(engine.kind)
-        return running if running is not None and running.beside is engine else None
+        return running if running is not None and running.beside(engine) is not None else None
 
     def _pass(
         self,
@@ -209,19 +209,20 @@ class Router:
         What there is to write down and to judge is added to `book`: a request that cannot be answered as a whole is
         not half in the ledger.
         """
-        if challenged and running is not None and running.engine is not None:
+        other = running.beside(engine) if running is not None else None
+        if challenged and running is not None and other is not None:
             try:
-                said, took = _timed(asked.ask, running.engine)
+                said, took = _timed(asked.ask, other)
             except Exception as failure:
                 answered = self._by_champion(engine, running, asked, key, book)  # raises where the request is at fault
-                book.append(partial(self._challenger_failed, running, "challenger", asked, failure, key))
+                book.append(partial(self._challenger_failed, running, other, "challenger", asked, failure, key))
                 return answered, engine.served, "champion"
-            book.append(partial(asked.write, _about(running.engine, "challenger", took, key, running), said))
+            book.append(partial(asked.write, _about(other, "challenger", took, key, running), said))
             book.append(lambda: self._judged(running, running.challenger(asked.shots, took)))
             return said, running.served, "challenger"
         said = self._by_champion(engine, running, asked, key, book)
-        if running is not None and running.rollout.mode == "shadow":
-            book.append(partial(self._have_shadowed, running, asked, key))
+        if running is not None and other is not None and running.rollout.mode == "shadow":
+            book.append(partial(self._have_shadowed, running, other, asked, key))
         return said, engine.served, "champion"
 
     def _by_champion(
@@ -240,27 +241,28 @@ class Router:
             book.append(partial(running.champion, asked.shots, took))
         return said
 
-    def _have_shadowed(self, running: Trial, asked: _Asked, key: str) -> None:
-        if not self._aside.do(asked.shots, partial(self._shadow, running, asked, key)):
+    def _have_shadowed(self, running: Trial, other: Engine, asked: _Asked, key: str) -> None:
+        if not self._aside.do(asked.shots, partial(self._shadow, running, other, asked, key)):
             running.not_shadowed += 1
 
-    def _shadow(self, running: Trial, asked: _Asked, key: str) -> None:
-        if self._trials.get(running.rollout.kind) is not running or running.engine is None:
+    def _shadow(self, running: Trial, other: Engine, asked: _Asked, key: str) -> None:
+        if self._trials.get(running.rollout.kind) is not running:
             return  # it was rolled back or stopped while this waited
         try:
-            said, took = _timed(asked.ask, running.engine)
+            said, took = _timed(asked.ask, other)
         except Exception as failure:
-            self._challenger_failed(running, "shadow", asked, failure, key)
+            self._challenger_failed(running, other, "shadow", asked, failure, key)
             return
-        asked.write(_about(running.engine, "shadow", took, key, running), said)
+        asked.write(_about(other, "shadow", took, key, running), said)
         self._judged(running, running.challenger(asked.shots, took))
 
-    def _challenger_failed(self, running: Trial, role: Role, asked: _Asked, failure: Exception, key: str) -> None:
+    def _challenger_failed(
+        self, running: Trial, other: Engine, role: Role, asked: _Asked, failure: Exception, key: str
+    ) -> None:
         kind = running.rollout.kind
         self.failures[kind, role] += 1
         _log.warning("the challenger of %s failed: %s: %s", kind, type(failure).__name__, failure)
-        if running.engine is not None:
-            asked.write(_about(running.engine, role, 0.0, key, running), None)
+        asked.write(_about(other, role, 0.0, key, running), None)
         self._judged(running, running.failed())
 
     def _judged(self, running: Trial, verdict: Verdict) -> None:
@@ -313,7 +315,7 @@ class Router:
             why = rolling_back.CHAMPION_CHANGED.format(champion.name, champion.version)
             self.rollouts.end(rollout, "stopped", why, {})
             return [f"the rollout of {kind} is over: {why}"]
-        if running is not None and running.rollout.id == rollout.id and running.beside is engine:
+        if running is not None and running.rollout.id == rollout.id and running.beside(engine) is not None:
             return []
         try:
             if running is None or running.rollout.id != rollout.id:

@@ -31,8 +31,6 @@ class Trial:
 
     Attributes
     ----------
-    engine : Engine or None
-        The challenger on the data of `beside`, the champion's engine; None until `bind`.
     not_shadowed : int
         Requests that came faster than the challenger could be asked aside.
     """
@@ -41,8 +39,7 @@ class Trial:
         settings = get_settings()
         self.rollout = rollout
         self.served = served
-        self.beside: Engine | None = None
-        self.engine: Engine | None = None
+        self._engines: tuple[Engine, Engine] | None = None  # the champion's and the challenger's, exchanged together
         self.not_shadowed = 0
         self.judged, self.look_again = "", 0.0  # the grades that were looked at, and when to look next
         self._watch = Watch(settings.rollout_error_rate, settings.rollout_slowdown)
@@ -63,7 +60,15 @@ class Trial:
         """
         engine = champion.with_model(self.served)
         answer(engine, [engine.shot(0, 0.0, 10.0).checked()])
-        self.engine, self.beside = engine, champion
+        self._engines = champion, engine
+
+    def beside(self, champion: Engine) -> Engine | None:
+        """The challenger on the very data of a champion's engine; None where it stands on others by now, or on none.
+
+        Shots are made out on data: on newer ones, most would be of a day that is over.
+        """
+        engines = self._engines
+        return engines[1] if engines is not None and engines[0] is champion else None
 
     def champion(self, shots: int, milliseconds: float) -> None:
         """See `Watch.champion`."""
