@@ -296,6 +296,24 @@ def test_history_is_asked_for_from_where_it_ends(stub: Stub, client: BetsAPI, tm
     assert "since_time" not in asked[0] and asked[1]["since_time"] == str(base + 1)
 
 
+def test_prices_of_many_games_that_are_over_are_fetched_in_several_calls(
+    stub: Stub, client: BetsAPI, tmp_path: Path
+) -> None:
+    starts = datetime.now(UTC).replace(microsecond=0) - timedelta(days=3)
+    for number in range(1, 6):
+        stub.add(number, "BOS Celtics", "MIA Heat", starts + timedelta(minutes=number))
+        stub.end(number, "101-99")
+        stub.price(number, "end", "18_1", home_od="1.60", away_od="2.40", add_time=str(int(starts.timestamp())))
+    book = Book(tmp_path)
+    days = [starts.date(), (starts + timedelta(hours=1)).date()]
+    priced = []
+    for _ in range(3):
+        found = fetch(client, book, days=sorted(set(days)), ended=True, most_odds=2)
+        assert "ask again for the next" in found.notes[-1]
+        priced.append(book.priced())
+    assert priced == [{"1", "2"}, {"1", "2", "3", "4"}, {"1", "2", "3", "4", "5"}]
+
+
 def test_what_was_received_before_a_failure_is_kept(stub: Stub, tmp_path: Path) -> None:
     stub.add(1, "BOS Celtics", "MIA Heat", datetime.now(UTC) + timedelta(days=1))
     stub.faults = ["", "", "html", "html", "html"]

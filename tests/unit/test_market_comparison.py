@@ -333,6 +333,15 @@ def test_with_results_the_price_is_on_what_the_probability_is_of(
     assert any("set during the game" in note for note in found.notes)
 
 
+def test_a_bookmaker_is_one_however_it_is_written(with_results: Path, tmp_path: Path) -> None:
+    data_dir = Path(shutil.copytree(with_results, tmp_path / ".data"))
+    game = event(1, "BOS Celtics", "MIA Heat", next_game())
+    earlier = price(game, 1.5, 2.5, at=game.time - timedelta(hours=3))
+    later = price(game, 1.7, 2.2, bookmaker="bet365", at=game.time - timedelta(hours=2))
+    found = one(outlook(data_dir, game, prices=(earlier, later)))
+    assert sorted(offer.price for offer in found.offers) == [1.7, 2.2]
+
+
 def test_once_it_has_begun_no_edge_is_shown(with_results: Path, tmp_path: Path) -> None:
     data_dir = Path(shutil.copytree(with_results, tmp_path / ".data"))
     game = event(1, "BOS Celtics", "MIA Heat", next_game(), 1, "20-18")

@@ -201,6 +201,10 @@ class Book:
         due = table["status"].isin([NOT_STARTED, IN_PLAY]) & (age > pd.Timedelta(0)) & (age < pd.Timedelta(days=7))
         return [str(event) for event in table.loc[due, "id"]]
 
+    def priced(self) -> set[str]:
+        """Ids of the games of which a price is kept; raises as `events`."""
+        return set(self._read("SELECT DISTINCT event_id FROM prices", [])["event_id"])
+
     def newest_price_at(self, event_id: str, bookmaker: str) -> datetime | None:
         """When the newest kept price of a bookmaker on a game was set; raises as `events`."""
         sql = "SELECT max(at) AS at FROM prices WHERE event_id = ? AND bookmaker = ?"

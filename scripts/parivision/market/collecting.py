@@ -62,7 +62,8 @@ def fetch(
     history : str
         A bookmaker, such as "bet365", of whom every price is asked for, beside the latest of all bookmakers.
     most_odds : int
-        Games of which prices are asked for, the next to start first.
+        Games of which prices are asked for, the next to start first; of games that are over, first those of which no
+        price is kept, so that the next call goes on where this one ended.
     say : callable
         Told how it goes.
 
@@ -99,9 +100,11 @@ def fetch(
                 take(client.view(due))
         say(f"{found.events} games")
         priced = [event for event in wanted.values() if ended or event.time_status in (NOT_STARTED, IN_PLAY)]
-        priced.sort(key=lambda event: (event.time, event.id))
+        known = book.priced() if ended else set()
+        priced.sort(key=lambda event: (event.id in known, event.time, event.id))
         if odds and len(priced) > most_odds:
-            found.notes.append(f"prices of {most_odds} of {len(priced)} games were asked for, the first to start")
+            which = "ask again for the next" if ended else "the first to start"
+            found.notes.append(f"prices of {most_odds} of {len(priced)} games were asked for, {which}")
         for event in priced[:most_odds] if odds else ():
             _prices(client, book, event, history, found)
     finally:
@@ -113,7 +116,7 @@ def _prices(client: BetsAPI, book: Book, event: Event, history: str, found: Roun
     good, bad = client.odds_summary(event)
     found.kept += book.keep_prices(good) + book.keep_rejected(bad)
     if history:
-        # The summary names bookmakers in its own way ("Bet365"), so the history is kept apart by its source's name.
+        # Kept by its source's name ("bet365"), from whose newest price the next call goes on; the summary has "Bet365".
         since = book.newest_price_at(event.id, history)
         good, bad = client.odds_history(event, history, since)
         found.kept += book.keep_prices(good) + book.keep_rejected(bad)

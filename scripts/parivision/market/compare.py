@@ -150,7 +150,7 @@ class Outlook:
         rows = []
         over = self.linked.events[self.linked.events["game"] >= 0]
         places = dict(zip(over["id"], zip(over["game"], over["home_first"], strict=True), strict=True))
-        last = prices.drop_duplicates(["event_id", "bookmaker"], keep="last")
+        last = prices.assign(bookmaker=_one_name(prices)).drop_duplicates(["event_id", "bookmaker"], keep="last")
         for event_id, offers in last[last["event_id"].isin(places)].groupby("event_id"):
             game, home_first = places[event_id]
             if not (np.isfinite(probability[game]) and np.isfinite(self.observed_margin[game])):
@@ -278,7 +278,8 @@ class Outlook:
         before = prices[~prices["in_play"]]
         seen = margin_of if home_first else margin_of.turned()
         teams = (base.home, base.away) if home_first else (base.away, base.home)
-        for offer in _records(before.drop_duplicates(["bookmaker", "market"], keep="last")):
+        latest = ~before.assign(bookmaker=_one_name(before)).duplicated(["bookmaker", "market"], keep="last")
+        for offer in _records(before[latest]):
             if offer["market"] == "total" and total_of is None:
                 continue
             offers += of_market(offer, teams, seen, total_of, closed or self.withheld(offer["market"]))
@@ -302,6 +303,11 @@ class Outlook:
 
 def _day(row: dict[str, Any]) -> int:
     return int(row["day"].to_datetime64().astype("datetime64[D]").astype(int))
+
+
+def _one_name(prices: pd.DataFrame) -> pd.Series[Any]:
+    """Bookmakers as one each: the service writes "Bet365" in one answer and "bet365" in another."""
+    return prices["bookmaker"].str.casefold()
 
 
 def _records(table: pd.DataFrame) -> list[dict[str, Any]]:
