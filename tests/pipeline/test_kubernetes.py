@@ -11,8 +11,10 @@ from typing import Any
 import pytest
 import yaml
 from pipeline.containers import OVERLAYS, ROOT, compose, environment, filled_in, pods, rendered, tool
+from supervision_programs import program
 
 SUPERVISION = ROOT / "dashboards" / "supervision"
+GONE = ROOT / "deployment" / "kubernetes" / "base" / "api_gone.yml"
 # Made by the operator: passwords, and the certificate of the Ingress.
 THEIRS = {"parivision", "parivision-tls"}
 
@@ -225,6 +227,12 @@ class TestEveryPod:
         assert service["clusterIP"] == "None" and service["ports"][0]["port"] == asked["port"]
         assert service["selector"] == of_kind(overlay, "Service")["api"]["spec"]["selector"]
 
+    def test_prometheus_is_given_every_rule(self, overlay: str) -> None:
+        volumes = {volume["name"]: volume for volume in pods(objects(overlay))["Deployment/prometheus"]["volumes"]}
+        held = of_kind(overlay, "ConfigMap")[volumes["rules"]["configMap"]["name"]]["data"]
+        known = {path.name for path in (SUPERVISION / "prometheus" / "rules").glob("*.yml")}
+        assert set(held) == known | {GONE.name}
+
     def test_the_api_grows(self, overlay: str) -> None:
         scaler = of_kind(overlay, "HorizontalPodAutoscaler")["api"]["spec"]
         assert scaler["scaleTargetRef"]["name"] == "api" and scaler["minReplicas"] < scaler["maxReplicas"]
@@ -261,6 +269,26 @@ def test_every_file_of_the_supervision_is_in_a_config_map() -> None:
         for path in SUPERVISION.glob(pattern)
     }
     assert named == wanted
+
+
+@pytest.mark.parametrize(
+    ("pods_seen", "fires"),
+    [("1x2 _x30", True), ("1x30", False), ("0x30", False), ("1x5 _x2 1x30", False)],
+    ids=["gone", "up", "down, which the other rule tells", "gone for a moment"],
+)
+def test_an_api_without_any_pod_is_an_alert(tmp_path: Path, pods_seen: str, fires: bool) -> None:
+    (rule,) = yaml.safe_load(GONE.read_text())["groups"][0]["rules"]
+    told = {"exp_labels": {"job": "api", **rule["labels"]}, "exp_annotations": rule["annotations"]}
+    case = {
+        "interval": "1m",
+        "input_series": [{"series": 'up{job="api", instance="10.0.0.1:8800"}', "values": pods_seen}],
+        "alert_rule_test": [{"eval_time": "20m", "alertname": rule["alert"], "exp_alerts": [told] if fires else []}],
+    }
+    path = tmp_path / "gone.yml"
+    path.write_text(yaml.safe_dump({"rule_files": [str(GONE)], "evaluation_interval": "1m", "tests": [case]}))
+    promtool = program("promtool")
+    subprocess.run([promtool, "check", "rules", "--lint=all", "--lint-fatal", str(GONE)], check=True)
+    subprocess.run([promtool, "test", "rules", str(path)], check=True)
 
 
 def test_pods_are_given_what_compose_gives() -> None:
