@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import psutil
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from parivision.errors import PariVisionError
 from parivision.files import write_atomically
@@ -181,6 +181,14 @@ def _no_task(name: str) -> TaskRecord:
     raise KeyError(name)
 
 
+def _check_times(record: RunRecord) -> None:
+    """ValueError where a time is none, or of no zone: everything that looks back over runs counts on them."""
+    begun = [task.started_at for task in record.tasks]
+    for moment in (record.started_at, *filter(None, (record.finished_at, record.about.slot, *begun))):
+        if datetime.fromisoformat(moment).tzinfo is None:
+            raise ValueError(f"{moment!r} names no zone")
+
+
 def now_utc() -> str:
     """The time as records keep it, to the second."""
     return datetime.now(UTC).isoformat(timespec="seconds")
@@ -299,7 +307,8 @@ class RunRecords:
     def _read(self, path: Path) -> RunRecord:
         try:
             record = RunRecord.model_validate_json(path.read_text(encoding="utf-8"))
-        except (OSError, ValidationError) as error:
+            _check_times(record)
+        except (OSError, ValueError) as error:  # pydantic's errors are ValueErrors too
             raise PariVisionError(f"{path} is no record of a run ({type(error).__name__}); remove it") from error
         if record.outcome == "running" and not record.is_alive() and not self._is_held(record.run_id):
             record = record.model_copy(update={"outcome": "died"})

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -20,7 +21,7 @@ from parivision.errors import PariVisionError
 from parivision.operations.recording import Recorder, forget_dead
 from parivision.parameters import Parameters
 from parivision.run_facts import NOTHING, Fact, differences, facts, own_parameters, seconds_text, when
-from parivision.runs import About, Problem, RunRecord, RunRecords
+from parivision.runs import About, Problem, RunRecord, RunRecords, TaskRecord
 
 
 @pytest.fixture
@@ -67,6 +68,25 @@ class TestFinding:
 
 
 class TestWhatIsOnDisk:
+    @pytest.mark.parametrize(
+        "broken",
+        [
+            {"started_at": ""},
+            {"started_at": "yesterday"},
+            {"finished_at": "2026-11-22T05:30:00"},
+            {"about": About(slot="noon")},
+            {"tasks": [TaskRecord(task="clean_shots", started_at="24:61")]},
+        ],
+        ids=str,
+    )
+    def test_a_record_with_a_time_that_is_none_is_damaged(self, records: RunRecords, broken: dict[str, Any]) -> None:
+        before = [record.run_id for record in records.newest()]
+        path = records.folder / "20300101T000000Z-refresh.json"
+        record = a_record(0).model_copy(update={"run_id": path.stem, **broken})
+        path.write_text(record.model_dump_json(), encoding="utf-8")
+        assert records.damaged() == [path]
+        assert [record.run_id for record in records.newest()] == before
+
     def test_a_damaged_record_is_passed_over_and_named(self, records: RunRecords) -> None:
         path = records.folder / "20261115T120000Z-retrain.json"
         path.write_text(path.read_text()[:100])
