@@ -6,6 +6,8 @@ import functools
 import json
 import shutil
 import sqlite3
+import subprocess
+import sys
 import tempfile
 from collections.abc import Callable
 from contextlib import closing
@@ -96,6 +98,22 @@ def contents(folder: Path) -> dict[str, bytes]:
     """Every file of a folder but locks."""
     files = (path for path in folder.rglob("*") if path.is_file() and path.suffix != ".lock")
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
+
+
+def leave_a_journal(database: Path) -> None:
+    """A SQLite file of 2,000 rows, in which a process was killed while it wrote all of them anew."""
+    with closing(sqlite3.connect(database)) as connection:
+        connection.execute("CREATE TABLE many (said TEXT)")
+        connection.executemany("INSERT INTO many VALUES (?)", [("as it was",)] * 2000)
+        connection.commit()
+    writing = (
+        "import os, sqlite3, sys; connection = sqlite3.connect(sys.argv[1], isolation_level=None)\n"
+        "for sql in ('PRAGMA cache_size = 2', 'BEGIN IMMEDIATE', 'UPDATE many SET said = hex(randomblob(99))'):\n"
+        "    connection.execute(sql)\n"
+        "os.kill(os.getpid(), 9)"
+    )
+    subprocess.run([sys.executable, "-c", writing, str(database)], check=False)
+    assert database.with_name(f"{database.name}-journal").stat().st_size
 
 
 def fill_up(folder: Path, leave: int) -> None:

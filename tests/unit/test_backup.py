@@ -11,15 +11,15 @@ import subprocess
 import sys
 import tarfile
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import pytest
-from kept_workspace import NAME, Enter, contents, elsewhere, fill_up, kept_workspace, run
+from kept_workspace import NAME, Enter, contents, elsewhere, fill_up, kept_workspace, leave_a_journal, run
 
 from parivision.commands.keeping import backup, restore
 from parivision.errors import PariVisionError
-from parivision.keeping import backup as backing_up
-from parivision.keeping import bundle
+from parivision.keeping import bundle, copying
 from parivision.keeping.backup import make
 from parivision.keeping.restore import restore as put_back
 from parivision.operations.lock import Busy
@@ -202,8 +202,112 @@ def test_a_secret_on_the_edge_of_two_pieces_of_a_large_file_is_found(
 ) -> None:
     monkeypatch.setenv("PARIVISION_SMTP_PASSWORD", "correct-horse")
     get_settings.cache_clear()
-    for before in (backing_up._PIECE - 5, 2 * backing_up._PIECE - 12, 3):
+    for before in (copying._PIECE - 5, 2 * copying._PIECE - 12, 3):
         (tmp_path / "large").write_bytes(b"x" * before + b"correct-horse" + b"x" * 20)
-        assert backing_up._holds_a_secret(tmp_path / "large")
-    (tmp_path / "large").write_bytes(b"x" * (backing_up._PIECE + 5))
-    assert not backing_up._holds_a_secret(tmp_path / "large")
+        assert copying._holds_a_secret(tmp_path / "large")
+    (tmp_path / "large").write_bytes(b"x" * (copying._PIECE + 5))
+    assert not copying._holds_a_secret(tmp_path / "large")
+
+
+@pytest.mark.parametrize("name", ["notes.log", "notes.json", "notes.sqlite"])
+def test_a_secret_beyond_ascii_or_beside_a_broken_byte(here: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setenv("PARIVISION_SMTP_PASSWORD", "zwölf-boxer")
+    get_settings.cache_clear()
+    path = here / ".data" / name
+    if path.suffix == ".sqlite":
+        with sqlite3.connect(path) as connection:
+            connection.execute("CREATE TABLE t (said TEXT)")
+            connection.execute("INSERT INTO t VALUES ('it is zwölf-boxer')")
+        connection.close()
+    else:
+        path.write_bytes(b"\xff " + "it is zwölf-boxer".encode())
+    made = make()
+    assert made.manifest.redacted == [f"data/{name}"]
+    unpacked = here / "unpacked"
+    unpacked.mkdir()
+    bundle.unpack(made.path, unpacked)
+    assert "boxer" not in (unpacked / "data" / name).read_bytes().decode("latin-1")
+
+
+def test_the_key_that_signs_cookies_is_no_part_of_it(here: Path) -> None:
+    (here / ".data" / "dashboard.secret").write_bytes(os.urandom(32))
+    assert not [entry for entry in make().manifest.files if entry.path.endswith(".secret")]
+
+
+def test_a_database_in_which_a_write_was_cut_short_is_as_it_was_before_it(here: Path, tmp_path: Path) -> None:
+    leave_a_journal(here / ".data" / "study.sqlite")
+    unpacked = tmp_path / "unpacked"
+    unpacked.mkdir()
+    bundle.unpack(make().path, unpacked)
+    with sqlite3.connect(unpacked / "data" / "study.sqlite") as connection:
+        assert connection.execute("SELECT DISTINCT said FROM many").fetchall() == [("as it was",)]
+    connection.close()
+
+
+def test_a_name_that_no_archive_can_hold(here: Path, tmp_path: Path) -> None:
+    for name in (b"\xff.bin", b"two\nlines", b"a\\b"):
+        path = os.fsencode(here / ".data" / "build") + b"/" + name
+        os.close(os.open(path, os.O_CREAT))
+        with pytest.raises(PariVisionError, match=r"no backup was made: the name of .* rename it") as caught:
+            make(tmp_path / "kept.tar.gz")
+        assert str(caught.value).isprintable()
+        os.unlink(path)  # noqa: PTH108 - no text
+    assert not (tmp_path / "kept.tar.gz").exists()
+
+
+def test_a_folder_that_cannot_be_listed_is_not_left_out_in_silence(
+    here: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listed = os.scandir
+
+    def refuse(path: Any) -> object:
+        if str(path).endswith("/runs"):
+            raise PermissionError(13, "Permission denied", path)
+        return listed(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    with pytest.raises(PariVisionError, match="runs: Permission denied"):
+        make(tmp_path / "kept.tar.gz")
+
+
+@pytest.mark.parametrize("where", ["unmounted", ".data/kept.tar.gz", ".data/kept", "reports/kept.tar.gz", "reports"])
+def test_places_where_no_backup_belongs(here: Path, where: str) -> None:
+    (here / ".data" / "kept").mkdir()
+    before = contents(here)
+    with pytest.raises(PariVisionError, match=r"there is no folder|which is backed up itself"):
+        make(here / where)
+    assert contents(here) == before
+    assert not (here / "unmounted").exists()
+
+
+def test_no_name_is_not_the_folder_one_happens_to_be_in(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(here)
+    before = contents(here)
+    assert run(backup, "").exit_code == 2
+    assert contents(here) == before
+
+
+def test_the_newest_stays_though_the_clock_had_run_ahead(
+    here: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PARIVISION_BACKUPS_KEPT", "1")
+    get_settings.cache_clear()
+    folder = tmp_path / "backups"
+    folder.mkdir()
+    ahead = make(folder).path.rename(folder / "parivision-20990101T000000Z.tar.gz")
+    made = make(folder)
+    assert made.removed == [ahead]
+    assert made.path.exists()
+
+
+def test_one_without_shots_says_so_and_costs_none_that_holds_them(
+    here: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PARIVISION_BACKUPS_KEPT", "1")
+    get_settings.cache_clear()
+    folder = tmp_path / "backups"
+    folder.mkdir()
+    whole = make(folder).path.rename(folder / "parivision-20260101T000000Z.tar.gz")
+    (here / ".data" / "shots.duckdb").unlink()
+    assert "Store     none" in run(backup, folder).output
+    assert whole.exists()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import io
 import json
 import re
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from dotenv import dotenv_values
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from kept_workspace import NAME, Enter, contents, elsewhere, kept_workspace
@@ -178,3 +180,49 @@ def test_a_file_that_is_no_archive(tmp_path: Path, content: bytes) -> None:
         check(path)
     with pytest.raises(PariVisionError, match="there is no"):
         check(tmp_path / "absent.tar.gz")
+
+
+def test_a_folder_is_no_archive(tmp_path: Path, here: Path) -> None:
+    for act in (check, put_back):
+        with pytest.raises(PariVisionError, match="can't be read: Is a directory"):
+            act(tmp_path)
+
+
+def test_only_settings_get_into_dotenv(enter: Enter, tmp_path: Path, archive: Path) -> None:
+    planted = {"PARIVISION_PYTHON": "/tmp/evil", "X\nPARIVISION_RETRIES": "1", "PARIVISION_RUNS_KEPT": "33"}
+    names = ["PARIVISION_SMTP_PASSWORD", "Y\nPARIVISION_RETRIES=1"]
+    bad = forged(archive, tmp_path / "bad.tar.gz", told(lambda m: m.update(settings=planted, secrets=names)))
+    there = enter(elsewhere(tmp_path / "there"))
+    put_back(bad)
+    assert dotenv_values(there / ".env") == {"PARIVISION_RUNS_KEPT": "33"}
+    assert "# PARIVISION_SMTP_PASSWORD=" in (there / ".env").read_text()
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe", b"zone: [", b"- no table", b"1: 2\nseed: 3\n"])
+@pytest.mark.parametrize("name", ["env.yaml", "schedule.yaml"])
+def test_a_workspace_file_that_cannot_be_read_stays_out(
+    enter: Enter, tmp_path: Path, archive: Path, name: str, content: bytes
+) -> None:
+    def plant(members: list[tuple[tarfile.TarInfo, bytes]]) -> None:
+        path = f"workspace/{name}"
+        members[:] = [(member, text) for member, text in members if member.name != path]
+        members.append((tarfile.TarInfo(path), content))
+        entry = {"path": path, "size": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+        told(lambda m: m.update(files=[e for e in m["files"] if e["path"] != path] + [entry]))(members)
+
+    bad = forged(archive, tmp_path / "bad.tar.gz", plant)
+    there = enter(elsewhere(tmp_path / "there"))
+    before = (there / "env.yaml").read_bytes()
+    done = put_back(bad)
+    assert any(f"{name} of the backup can't be read" in line for line in done.remaining)
+    assert (there / "env.yaml").read_bytes() == before
+    assert not (there / "schedule.yaml").exists()
+
+
+def test_backups_in_a_backup_do_not_cost_those_that_are_here(enter: Enter, tmp_path: Path, archive: Path) -> None:
+    bad = forged(archive, tmp_path / "bad.tar.gz", renamed("data/backups/mine"))
+    there = enter(elsewhere(tmp_path / "there"))
+    (there / ".data" / "backups").mkdir(parents=True)
+    (there / ".data" / "backups" / "parivision-20260101T000000Z.tar.gz").write_bytes(b"years of work")
+    put_back(bad)
+    assert [path.read_bytes() for path in there.rglob("parivision-2026*.tar.gz")] == [b"years of work"]

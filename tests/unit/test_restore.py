@@ -68,6 +68,28 @@ def test_data_that_are_there_are_not_touched_without_force(enter: Enter, tmp_pat
     assert contents(there) == before
 
 
+def test_where_env_yaml_keeps_the_data_elsewhere(enter: Enter, tmp_path: Path, archive: Path) -> None:
+    there = enter(kept_workspace(tmp_path / "there", seed=5))
+    (there / ".data").rename(there / "elsewhere")
+    text = (there / "env.yaml").read_text().replace("data_dir: .data", "data_dir: elsewhere")
+    (there / "env.yaml").write_text(text)
+    put_back(make(tmp_path / "own.tar.gz").path, force=True)
+    assert make(tmp_path / "again.tar.gz").manifest.store == bundle.read_manifest(tmp_path / "own.tar.gz").store
+    put_back(archive, force=True)
+    assert len(list(there.glob("elsewhere.before-*"))) == 2
+    assert not (there / ".data").exists()
+
+
+def test_what_was_fetched_is_put_aside_too(enter: Enter, tmp_path: Path, archive: Path) -> None:
+    there = enter(elsewhere(tmp_path / "there"))
+    (there / ".data" / "cache").mkdir(parents=True)
+    (there / ".data" / "cache" / "season.json").write_text("hours of waiting")
+    done = put_back(archive)
+    (aside,) = there.glob(".data.before-*")
+    assert contents(aside) == {"cache/season.json": b"hours of waiting"}
+    assert str(aside) in done.aside
+
+
 def test_with_force_they_are_put_aside_whole(enter: Enter, tmp_path: Path, archive: Path) -> None:
     there = enter(kept_workspace(tmp_path / "there", seed=5))
     made = make().path
@@ -90,6 +112,7 @@ def test_parameters_schedule_and_settings_are_taken_over(
 ) -> None:
     env = (here / "env.yaml").read_text().replace("seed: 7", "seed: 11")
     (here / "env.yaml").write_text(f"{env}data_dir: elsewhere\nof_tomorrow: 1\n".replace("data_dir: .data\n", ""))
+    (here / ".data").rename(here / "elsewhere")
     (here / "schedule.yaml").write_text("zone: Europe/Paris\n")
     (here / "services.yaml").write_text("portal: {}\n")
     monkeypatch.setenv("PARIVISION_RUNS_KEPT", "33")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -30,27 +29,13 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
-def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A workspace before its first build, which this process takes for its own."""
-    folder = tmp_path / "workspace"
-    folder.mkdir()
-    for name in ("env.yaml", "pipeline.yaml"):
-        shutil.copyfile(ROOT / name, folder / name)
-    for name in [name for name in os.environ if name.startswith(("PARIVISION_", "MLFLOW_"))]:
-        monkeypatch.delenv(name)
-    monkeypatch.setenv("PARIVISION_HOME", str(folder))
-    get_settings.cache_clear()
-    return folder
-
-
-@pytest.fixture
-def built(root: Path) -> Path:
+def built(examined: Path) -> Path:
     """The same with data as builds leave them, and the record of a good run."""
-    published(root)
-    record(root, 120)
-    (root / "reports").mkdir()
-    (root / "reports" / "index.html").write_text("")
-    return root
+    published(examined)
+    record(examined, 120)
+    (examined / "reports").mkdir()
+    (examined / "reports" / "index.html").write_text("")
+    return examined
 
 
 def look() -> Status:
@@ -67,7 +52,7 @@ def _state(folder: Path) -> dict[str, int]:
     return {str(path): path.stat().st_mtime_ns for path in folder.rglob("*")}
 
 
-def record(root: Path, minutes_ago: float, outcome: str = "ok", **given: Any) -> RunRecord:
+def record(examined: Path, minutes_ago: float, outcome: str = "ok", **given: Any) -> RunRecord:
     """A run's record in the workspace."""
     started = datetime.now(UTC) - timedelta(minutes=minutes_ago)
     made = RunRecord(
@@ -75,15 +60,15 @@ def record(root: Path, minutes_ago: float, outcome: str = "ok", **given: Any) ->
         started_at=started.isoformat(timespec="seconds"),
         **{"finished_at": (started + timedelta(seconds=90)).isoformat(timespec="seconds"), "outcome": outcome, **given},
     )
-    RunRecords(root / ".data").save(made)
+    RunRecords(examined / ".data").save(made)
     return made
 
 
-def test_before_the_first_build_it_says_what_to_run(root: Path) -> None:
+def test_before_the_first_build_it_says_what_to_run(examined: Path) -> None:
     found = look()
     assert found.state == "not built"
     assert "run `parivision build`" in to_text(found)
-    assert not (root / ".data").exists()
+    assert not (examined / ".data").exists()
 
 
 def test_a_fresh_workspace(built: Path) -> None:
@@ -181,11 +166,11 @@ def test_a_store_that_the_build_holds(built: Path) -> None:
     assert all(len(line) <= WIDTH for line in to_text(found).splitlines())
 
 
-def test_the_next_run(root: Path) -> None:
+def test_the_next_run(examined: Path) -> None:
     assert "no schedule.yaml" in look().next_run["said"]
-    shutil.copyfile(ROOT / "schedule.yaml", root / "schedule.yaml")
+    shutil.copyfile(ROOT / "schedule.yaml", examined / "schedule.yaml")
     assert "not installed" in look().next_run["said"]
-    (root / "schedule.yaml").write_text("zone: [")
+    (examined / "schedule.yaml").write_text("zone: [")
     assert "schedule validate" in look().next_run["said"]
 
 
@@ -214,6 +199,33 @@ def test_a_folder_that_is_no_workspace(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setenv("PARIVISION_HOME", str(tmp_path))
     get_settings.cache_clear()
     assert isinstance(CliRunner().invoke(care.status).exception, PariVisionError)
+
+
+@pytest.mark.parametrize(
+    "harmed",
+    [
+        '{"built_at": 5}', '{"built_at": "soon"}', '{"built_at": "2026-11-22T10:00:00"}', '{"built_at": null}',
+        "[]", "{", '{"simulated": "maybe"}', '{"drift": [1]}',
+        '{"built_at": "2026-11-22T10:00:00+00:00", "drift": {"status": "drift", "reasons": {"a": 1}}}',
+    ],
+)  # fmt: skip
+def test_a_summary_that_is_harmed(examined: Path, harmed: str) -> None:
+    (examined / "reports").mkdir()
+    (examined / "reports" / "summary.json").write_text(harmed)
+    assert "PariVision" in to_text(look())
+
+
+@pytest.mark.parametrize(
+    "harm",
+    [
+        {"champions": []}, {"champions": {"a": "b"}}, {"simulated": "maybe"}, {"created_at": "2026-11-22T10:00:00"},
+        {"champions": {"a": {"log_loss": "low"}}}, {"champions": {"a": {"log_loss": 0.6, "log_loss_low": 0.5}}},
+    ],
+)  # fmt: skip
+def test_a_snapshot_whose_description_is_harmed(built: Path, harm: dict[str, Any]) -> None:
+    meta = next((built / ".data" / "snapshots").glob("*/meta.json"))
+    meta.write_text(json.dumps(json.loads(meta.read_text()) | harm))
+    assert "Champions  pre_shot-simulated" in to_text(look())
 
 
 _text = st.text(max_size=200)

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
 from parivision.alerting.channels import Alert, Undelivered, Unreachable, configured, one_line
 from parivision.errors import PariVisionError
@@ -190,5 +190,5 @@ class Outbox:
 def _read(path: Path) -> Entry | None:
     try:
         return Entry.model_validate_json(path.read_text(encoding="utf-8"))
-    except (OSError, ValidationError):
+    except (OSError, ValueError):  # pydantic's errors are ValueErrors, and so is a byte that is no text
         return None

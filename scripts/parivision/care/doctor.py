@@ -1,6 +1,6 @@
 """`parivision doctor`: everything that can be wrong with a workspace, each finding with its remedy.
 
-It changes nothing: no store, folder or file is made, no lock is taken. Each check runs in a thread of its own, so that
+It changes nothing: no store, folder or file is made, no lock is kept. Each check runs in a thread of its own, so that
 a server that does not answer costs its own few seconds and no check can keep another from being heard.
 """
 

@@ -110,13 +110,26 @@ def _summary(place: Place) -> dict[str, Any]:
         content = read_json(place.reports_dir / "summary.json")
     except (OSError, ValueError):
         return {}
-    return content if isinstance(content, dict) else {}
+    if not isinstance(content, dict):
+        return {}
+    built_at, drift = content.get("built_at"), content.get("drift")
+    return {
+        "built_at": built_at if _is_moment(built_at) else "",
+        "simulated": content["simulated"] if isinstance(content.get("simulated"), bool) else None,
+        "drift": drift if isinstance(drift, dict) and isinstance(drift.get("reasons", []), list) else {},
+    }
+
+
+def _is_moment(text: Any) -> bool:
+    try:
+        return datetime.fromisoformat(text).tzinfo is not None
+    except (TypeError, ValueError):
+        return False
 
 
 def _drift(good: RunRecord | None, summary: Mapping[str, Any]) -> Mapping[str, Any]:
     """Of the last good run that looked at it; a run that held that notebook knows no better than the portal."""
-    found = (good.drift if good else {}) or summary.get("drift")
-    return found if isinstance(found, dict) else {}
+    return (good.drift if good else {}) or summary.get("drift", {})
 
 
 def _champions(place: Place, newest: Meta | None) -> list[dict[str, Any]]:
@@ -135,7 +148,7 @@ def _champions(place: Place, newest: Meta | None) -> list[dict[str, Any]]:
             continue
         event = next(e for e in reversed(record.events) if e.version == current.version)
         scored = published.get(current.sha256, {})
-        at_promotion = event.numbers.get("challenger_scores", {})
+        at_promotion = event.numbers.get("challenger_scores") or {}
         found.append(
             {
                 "name": name,

@@ -14,17 +14,19 @@ _IN_WORDS = {"shots_raw": "raw records", "shots_history": "replaced versions"}
 
 
 @click.command()
-@click.argument("target", type=click.Path(path_type=Path), required=False, metavar="[FILE|FOLDER]")
+@click.argument("target", required=False, metavar="[FILE|FOLDER]")
 @click.option("--reports", "all_reports", is_flag=True, help="the reports too, so that a restored build is up to date")
-def backup(target: Path | None, all_reports: bool) -> None:
+def backup(target: str | None, all_reports: bool) -> None:
     """Write the store, models, registry, records and settings to one file, read it back and compare.
 
     In a FOLDER (backups in the data folder by default) the newest PARIVISION_BACKUPS_KEPT of this workspace are kept.
     Secrets are left out. While a build runs, this exits with 75.
     """
+    if target == "":  # of a variable that is not set: not the folder that this happens to run in
+        raise click.UsageError("the name of the FILE or FOLDER is empty.")
     from parivision.keeping.backup import make
 
-    made = make(target, all_reports=all_reports)
+    made = make(None if target is None else Path(target), all_reports=all_reports)
     click.echo(f"Backup    {made.path} ({_megabytes(made.size)}), read back and whole")
     _say(made.manifest)
     if made.manifest.redacted:
@@ -72,6 +74,8 @@ def _say(manifest: Manifest, place: str = "") -> None:
         counts = ", ".join(f"{count:,} {_IN_WORDS.get(name, name)}" for name, count in manifest.store.counts.items())
         where = place or {"duckdb": "DuckDB", "mongodb": "MongoDB"}[manifest.store.kind]
         click.echo(f"Store     {where}: {counts}; content {manifest.store.content_hash[:12]}")
+    else:
+        click.echo("Store     none: it holds no shots")
     for name, champion in manifest.champions.items():
         click.echo(f"Champion  {name} version {champion['version']}, SHA-256 {champion['sha256'][:12]}")
     click.echo(f"Snapshot  {manifest.snapshot or 'none'}")

@@ -8,20 +8,17 @@ secret goes into it: the names of those that were set do.
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import shutil
 import socket
 import sqlite3
 import tempfile
 from collections.abc import Iterator
-from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 from pydantic import SecretStr
 
@@ -29,11 +26,12 @@ from parivision import __version__, secrets
 from parivision.champions import Champions
 from parivision.errors import ModelError, PariVisionError
 from parivision.files import replacing
-from parivision.keeping import bundle
+from parivision.keeping import bundle, copying
 from parivision.operations import lock
 from parivision.operations.inputs import parameters_of_workspace
 from parivision.published.snapshots import FOLDER as SNAPSHOTS
 from parivision.published.snapshots import Snapshots
+from parivision.scheduling.scheduled import data_dir_of
 from parivision.settings import Settings, get_settings, workspace_root
 from parivision.store import open_store
 from parivision.store.base import SCHEMA_VERSION
@@ -44,15 +42,11 @@ STORE_FILE = "shots.duckdb"
 LEFT_OUT = (BACKUPS, "cache", "mlflow-downloads", SNAPSHOTS)
 WORKSPACE_FILES = ("env.yaml", "schedule.yaml", "services.yaml")
 _STAGING = ".backup-"
-_SQLITE = b"SQLite format 3\0"
-_PIECE, _LONGEST_SECRET = 8_000_000, 65_536  # bytes
+_ENDINGS = (".tar.gz", ".tgz")
+_OF_A_PROCESS = (".lock", ".secret")  # made anew where they are missing; the second signs the dashboard's cookies
 _SQLITE_SIDE_FILES = ("-wal", "-shm", "-journal")
-_TEXTS = {".json", ".jsonl", ".metadata", ".yaml", ".yml", ".txt", ".md", ".log", ".csv", ".html", ".ipynb", ".svg", ""}
-_JSON = {".json", ".metadata", ".ipynb"}
-# Models are known by their SHA-256, so they are taken as they are.
-_MODELS = ("data/champions/*/files/*/*", "data/build/models/*", "data/mlflow-artifacts/*/artifacts/model/*")
 # MLflow's own variables, which are no settings of ours.
-_MLFLOW_SECRETS = ("MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN")
+MLFLOW_SECRETS = ("MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN")
 
 
 @dataclass(frozen=True)
@@ -94,11 +88,12 @@ def make(target: Path | None = None, *, all_reports: bool = False) -> Made:
         There is nothing to keep, something can't be read, or the target can't be written; nothing is left then.
     """
     settings, root = get_settings(), workspace_root()
-    data_dir = settings.data_dir
+    data_dir = data_dir_of(root)
     if not data_dir.is_dir():
         raise PariVisionError(f"there is no data folder {data_dir} to back up: run `parivision build` first")
     moment = datetime.now(UTC)
     path, in_folder = _target(target, data_dir, moment)
+    _check_outside(path, data_dir, _reports_of(root))
     lock.hold(data_dir / "build.lock")
     try:
         for left in data_dir.glob(f"{_STAGING}*"):  # of a backup that was killed
@@ -121,7 +116,9 @@ def make(target: Path | None = None, *, all_reports: bool = False) -> Made:
         ) from error
     finally:
         lock.release(data_dir / "build.lock")
-    removed = _prune(path.parent, manifest.workspace, settings.backups_kept) if in_folder else []
+    # One without the shots takes no room from those that hold them.
+    prunes = in_folder and manifest.store is not None
+    removed = _prune(path, manifest.workspace, settings.backups_kept) if prunes else []
     return Made(path, size, manifest, removed)
 
 
@@ -143,12 +140,31 @@ def _target(target: Path | None, data_dir: Path, moment: datetime) -> tuple[Path
     if target is None or target.is_dir():
         folder = data_dir / BACKUPS if target is None else target
         return folder / f"parivision-{moment:%Y%m%dT%H%M%SZ}.tar.gz", True
+    if not target.exists() and not target.name.endswith(_ENDINGS):
+        raise PariVisionError(
+            f"there is no folder {target}: make or mount it first, or name a file that ends with .tar.gz"
+        )
     if target.exists():
         try:
             bundle.read_manifest(target)
         except PariVisionError as error:
             raise PariVisionError(f"{target} exists and is no backup, so it is not replaced: name another") from error
     return target, False
+
+
+def _check_outside(path: Path, data_dir: Path, reports: Path) -> None:
+    """PariVisionError where the next backup would hold this one, and the one after it both."""
+    real = path.resolve()
+    for folder in (data_dir.resolve(), reports.resolve()):
+        if real.is_relative_to(folder) and not real.is_relative_to(data_dir.resolve() / BACKUPS):
+            raise PariVisionError(
+                f"{path} lies in {folder}, which is backed up itself: name a place outside it, or none, which is "
+                f"{data_dir / BACKUPS}"
+            )
+
+
+def _reports_of(root: Path) -> Path:
+    return root / str(parameters_of_workspace(root).get("reports_dir", "reports"))
 
 
 @dataclass
@@ -173,28 +189,36 @@ def _gather(root: Path, data_dir: Path, staging: Path, all_reports: bool) -> _Ga
         found.snapshot = meta.id
         chosen += _files(data_dir / SNAPSHOTS / meta.id, f"data/{SNAPSHOTS}/{meta.id}")
     chosen += [(f"workspace/{name}", root / name) for name in WORKSPACE_FILES if (root / name).is_file()]
-    reports = root / parameters.get("reports_dir", "reports")
+    reports = _reports_of(root)
     if all_reports:
         chosen += _files(reports, "reports")
     elif (reports / "summary.json").is_file():
         chosen.append(("reports/summary.json", reports / "summary.json"))
+    copies = staging / "copies"
+    copies.mkdir()
     for name, path in chosen:
+        if not bundle.is_plain(name):
+            raise PariVisionError(
+                f"no backup was made: the name of {str(path)!a} holds what can't be shown or kept: rename it"
+            )
         with contextlib.suppress(FileNotFoundError):  # removed since it was listed, by what needs no build's lock
-            found.sources[name] = _as_kept(name, path, staging, found)
+            found.sources[name], redacted = copying.as_kept(name, path, copies / str(len(found.sources)))
+            found.redacted += [name] if redacted else []
     if not any(name.startswith(("store/", "data/")) for name in found.sources):
         raise PariVisionError(f"{data_dir} holds nothing to back up: run `parivision build` first")
     return found
 
 
 def _gather_store(found: _Gathered, kind: Any, folder: Path) -> None:
-    if found.settings.mongodb_uri is None and not (found.data_dir / "shots.duckdb").exists():
-        return  # a store that was never used is not made for a backup
     from parivision.store import transfer  # and with it both stores' drivers
     from parivision.store.duckdb_store import DuckDBStore
 
-    with open_store(kind) as store:
+    which = "duckdb" if kind == "duckdb" or (kind == "auto" and found.settings.mongodb_uri is None) else "mongodb"
+    file = found.data_dir / STORE_FILE
+    if which == "duckdb" and not file.exists():
+        return  # a store that was never used is not made for a backup
+    with DuckDBStore(file) if which == "duckdb" else open_store(kind) as store:
         dumped = transfer.dump(store, folder)
-        which = "duckdb" if isinstance(store, DuckDBStore) else "mongodb"
     found.store = bundle.StoreState.model_validate(
         {"kind": which, "layout": SCHEMA_VERSION, "counts": dumped.counts, "content_hash": dumped.content_hash}
     )
@@ -202,9 +226,9 @@ def _gather_store(found: _Gathered, kind: Any, folder: Path) -> None:
 
 
 def _files(folder: Path, room: str, left_out: tuple[str, ...] = ()) -> Iterator[tuple[str, Path]]:
-    """Files in a folder with their paths in the archive, links followed; without locks and unfinished files."""
+    """Files in a folder with their paths in the archive, links followed; without locks, keys and unfinished files."""
     seen: set[Path] = set()
-    for here, folders, names in os.walk(folder, followlinks=True):
+    for here, folders, names in os.walk(folder, onerror=_raise, followlinks=True):
         place = Path(here)
         seen.add(place.resolve())
         folders[:] = [
@@ -218,75 +242,15 @@ def _files(folder: Path, room: str, left_out: tuple[str, ...] = ()) -> Iterator[
             path = place / name
             unfinished = name.startswith(".") and path.suffix != ".metadata"
             exported = name.startswith(STORE_FILE) and path.parent == folder and bool(left_out)
-            of_a_process = path.suffix == ".lock" or name.endswith(_SQLITE_SIDE_FILES)
+            of_a_process = path.suffix in _OF_A_PROCESS or name.endswith(_SQLITE_SIDE_FILES)
             if path.is_file() and not (unfinished or exported or of_a_process):
                 yield f"{room}/{path.relative_to(folder).as_posix()}", path
 
 
-def _as_kept(name: str, path: Path, staging: Path, found: _Gathered) -> Path:
-    """The file to put into the archive: itself, or a copy where it may change meanwhile or holds a secret."""
-    copy = staging / "copies" / str(len(found.sources))
-    copy.parent.mkdir(exist_ok=True)
-    with path.open("rb") as file:
-        head = file.read(len(_SQLITE))
-    if head == _SQLITE:
-        if _copy_database(path, copy):
-            found.redacted.append(name)
-        return copy
-    if path.suffix not in _TEXTS or any(Path(name).match(pattern) for pattern in _MODELS):
-        return path
-    content = path.read_bytes()
-    clean = _redacted(content, path.suffix)
-    if clean != content:
-        found.redacted.append(name)
-    copy.write_bytes(clean)
-    return copy
-
-
-def _redacted(content: bytes, suffix: str) -> bytes:
-    try:
-        text = content.decode("utf-8")
-    except UnicodeDecodeError:
-        return content
-    if suffix in _JSON:
-        try:
-            values = json.loads(text)
-        except ValueError:
-            return secrets.redact(text).encode()
-        clean = secrets.redact_values(values)
-        return content if clean == values else json.dumps(clean, indent=1, ensure_ascii=False).encode()
-    return secrets.redact(text).encode()
-
-
-def _copy_database(path: Path, copy: Path) -> bool:
-    """Copy a SQLite file as of one moment, whoever writes to it; gives whether a secret had to be taken out."""
-    with (
-        closing(sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True)) as source,
-        closing(sqlite3.connect(copy)) as target,
-    ):
-        source.backup(target)
-        if not _holds_a_secret(copy):
-            return False
-        target.create_function("redact", 1, secrets.redact, deterministic=True)
-        for (table,) in target.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall():
-            for _, column, *_ in target.execute(f'PRAGMA table_info("{table}")').fetchall():
-                where = f'typeof("{column}") = \'text\' AND redact("{column}") <> "{column}"'
-                target.execute(f'UPDATE "{table}" SET "{column}" = redact("{column}") WHERE {where}')  # noqa: S608
-        target.commit()
-        target.execute("VACUUM")  # what was replaced is still in free pages
-    return True
-
-
-def _holds_a_secret(path: Path) -> bool:
-    """Whether a secret stands in a file, which may be too large to be read at once."""
-    kept = ""
-    with path.open("rb") as file:
-        while piece := file.read(_PIECE):
-            text = kept + piece.decode("latin-1")
-            if secrets.redact(text) != text:
-                return True
-            kept = text[-_LONGEST_SECRET:]
-    return False
+def _raise(error: OSError) -> None:
+    """What can't be read must not be left out in silence; what has just been removed may be."""
+    if not isinstance(error, FileNotFoundError):
+        raise error
 
 
 def _manifest(found: _Gathered, moment: datetime, all_reports: bool) -> bundle.Manifest:
@@ -345,7 +309,7 @@ def plain_settings(settings: Settings) -> dict[str, str]:
 def secrets_set(settings: Settings) -> list[str]:
     """Names of the variables that hold a secret, of settings and of MLflow."""
     held = [f"PARIVISION_{name.upper()}" for name in Settings.model_fields if _is_secret(getattr(settings, name))]
-    return held + [name for name in _MLFLOW_SECRETS if os.environ.get(name)]
+    return held + [name for name in MLFLOW_SECRETS if os.environ.get(name)]
 
 
 def _is_secret(value: Any) -> bool:
@@ -354,15 +318,26 @@ def _is_secret(value: Any) -> bool:
     return isinstance(value, str) and secrets.redact(value) != value
 
 
-def _prune(folder: Path, workspace: str, keep: int) -> list[Path]:
-    """Remove all but the newest backups of this workspace; what can't be read, or is another's, stays."""
+def _prune(made: Path, workspace: str, keep: int) -> list[Path]:
+    """Remove all but the newest backups of this workspace; what can't be read, or is another's, stays.
+
+    The one that was just made stays whatever its name says: the clock may have run ahead when others were made.
+    """
     ours = []
-    for path in sorted(folder.glob("parivision-*T*Z.tar.gz"), reverse=True):
+    for path in sorted(made.parent.glob("parivision-*T*Z.tar.gz"), reverse=True):
+        if path == made:
+            continue
         try:
             if bundle.read_manifest(path).workspace == workspace:
                 ours.append(path)
         except PariVisionError:
             continue
-    for path in ours[keep:]:
-        path.unlink(missing_ok=True)
-    return ours[keep:]
+    removed = ours[keep - 1 :]
+    try:
+        for path in removed:
+            path.unlink(missing_ok=True)
+    except OSError as error:
+        raise PariVisionError(
+            f"{made} was made, and is whole; older ones can't be removed: {error.filename}: {error.strerror}"
+        ) from error
+    return removed

@@ -138,8 +138,11 @@ def _header(path: str, size: int) -> tarfile.TarInfo:
 
 def read_manifest(archive: Path) -> Manifest:
     """What an archive says of itself, unverified; BundleError where it says nothing understandable."""
-    with _opened(archive) as tar:
-        return _manifest(archive, tar)
+    try:
+        with _opened(archive) as tar:
+            return _manifest(archive, tar)
+    except OSError as error:
+        raise BundleError(f"{archive} can't be read: {error.strerror or error}") from error
 
 
 def unpack(archive: Path, folder: Path | None = None) -> Manifest:
@@ -224,12 +227,16 @@ class _Bounded:
 def _opened(archive: Path) -> Iterator[tarfile.TarFile]:
     """An archive to read; whatever is wrong with it becomes one line."""
     try:
-        with archive.open("rb") as file, gzip.GzipFile(fileobj=file) as unzipped:
+        opened = archive.open("rb")
+    except FileNotFoundError:
+        raise BundleError(f"there is no {archive}") from None
+    except OSError as error:
+        raise BundleError(f"{archive} can't be read: {error.strerror}") from None
+    try:
+        with opened as file, gzip.GzipFile(fileobj=file) as unzipped:
             bounded: Any = _Bounded(unzipped)
             with tarfile.open(fileobj=bounded, mode="r:") as tar:
                 yield tar
-    except FileNotFoundError:
-        raise BundleError(f"there is no {archive}") from None
     except (tarfile.TarError, gzip.BadGzipFile, zlib.error, EOFError, UnicodeDecodeError) as error:
         raise BundleError(f"{archive} is no backup, or is damaged ({str(error)[:100]}). Take another") from None
 
@@ -262,13 +269,18 @@ class _Format(_Told):
     package_version: str
 
 
+def is_plain(path: str) -> bool:
+    """Whether a path in an archive means the same everywhere, and can be shown."""
+    pure = PurePosixPath(path)
+    return str(pure) == path and not {"..", "."} & set(pure.parts) and path.isprintable() and "\\" not in path
+
+
 def _check_paths(archive: Path, manifest: Manifest) -> None:
     files: set[str] = set()
     folders: set[str] = set()
     for path in (entry.path for entry in manifest.files):
         pure = PurePosixPath(path)
-        plain = str(pure) == path and not {"..", "."} & set(pure.parts) and path.isprintable() and "\\" not in path
-        if not plain or len(pure.parts) < 2 or pure.parts[0] not in ROOMS or path in files:
+        if not is_plain(path) or len(pure.parts) < 2 or pure.parts[0] not in ROOMS or path in files:
             raise BundleError(f"{archive} names a file {path[:100]!r}, which no backup holds: do not trust it")
         files.add(path)
         folders |= {str(parent) for parent in pure.parents}

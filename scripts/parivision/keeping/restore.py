@@ -6,6 +6,7 @@ place. What was there is put aside, never deleted.
 
 from __future__ import annotations
 
+import glob
 import os
 import shutil
 import sqlite3
@@ -24,12 +25,13 @@ from parivision import __version__
 from parivision.errors import ParameterError, PariVisionError, StoreError
 from parivision.files import write_atomically
 from parivision.keeping import bundle, carrying
-from parivision.keeping.backup import BACKUPS, STORE_FILE, champions_in_use, plain_settings, secrets_set
+from parivision.keeping.backup import BACKUPS, MLFLOW_SECRETS, STORE_FILE, champions_in_use, plain_settings, secrets_set
 from parivision.keeping.swapping import check_movable, swap
 from parivision.operations import lock
 from parivision.operations.inputs import parameters_of_workspace
 from parivision.published.snapshots import Snapshots
-from parivision.settings import get_settings, workspace_root
+from parivision.scheduling.scheduled import data_dir_of
+from parivision.settings import Settings, get_settings, workspace_root
 from parivision.store import transfer
 from parivision.store.base import SCHEMA_VERSION
 from parivision.store.duckdb_store import DuckDBStore
@@ -46,6 +48,7 @@ _PLACES = {
     "logged_models": ("artifact_location",),
 }
 _ARTIFACTS = "mlflow-artifacts"
+_SETTINGS = {f"PARIVISION_{name.upper()}" for name in Settings.model_fields if name != "data_dir"}
 
 
 @dataclass(frozen=True)
@@ -77,7 +80,10 @@ def check(archive: Path) -> bundle.Manifest:
     BundleError
         It is damaged, or this version can't restore it.
     """
-    manifest = bundle.unpack(archive)
+    try:
+        manifest = bundle.unpack(archive)
+    except OSError as error:
+        raise bundle.BundleError(f"{archive} can't be read: {error.strerror or error}") from error
     _check_layout(archive, manifest)
     return manifest
 
@@ -102,16 +108,16 @@ def restore(archive: Path, into_store: StoreName | None = None, *, force: bool =
     PariVisionError
         There are data already, or something can't be written; what was there is as it was.
     """
-    settings, root = get_settings(), workspace_root()
+    root = workspace_root()
     archive = archive.resolve()  # it may lie in the folder that is put aside
     _check_layout(archive, bundle.read_manifest(archive))
-    data_dir = check_movable(settings.data_dir)
+    data_dir = check_movable(_data_dir(root))
     stamp = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
     while any(data_dir.parent.glob(f"*.before-{stamp}")) or any(root.glob(f"*.before-{stamp}")):
         stamp += "-2"
     lock.hold(data_dir / "build.lock")
     try:
-        reports = check_movable(root / _parameters(root).get("reports_dir", "reports"))
+        reports = check_movable(root / str(parameters_of_workspace(root).get("reports_dir", "reports")))
         if not force:
             _check_free(data_dir, reports)
         with _beside(data_dir) as staging:
@@ -146,6 +152,16 @@ class _Job:
     def new(self) -> Path:
         """What will be the data folder."""
         return self.staging / "data"
+
+    @property
+    def settings(self) -> dict[str, str]:
+        """Those of the backup that are settings of this version: nothing else gets into a file that commands read."""
+        return {name: value for name, value in self.manifest.settings.items() if name in _SETTINGS}
+
+    @property
+    def secrets(self) -> list[str]:
+        """Names of the secrets that it left out, of those that are known here."""
+        return [name for name in self.manifest.secrets if name in (*_SETTINGS, *MLFLOW_SECRETS)]
 
     def run(self, into_store: StoreName | None, force: bool) -> Restored:
         """Make everything ready, then put it into place."""
@@ -220,7 +236,7 @@ class _Job:
             values = yaml.safe_load(path.read_text(encoding="utf-8"))
         except (yaml.YAMLError, UnicodeDecodeError):
             values = None
-        if not isinstance(values, dict):
+        if not isinstance(values, dict) or not all(isinstance(key, str) for key in values):
             self.remaining.append(f"{name} of the backup can't be read, so the one here stays")
             return {}
         return values
@@ -240,13 +256,11 @@ class _Job:
                 self.remaining.append(f"env.yaml left out {', '.join(unknown)}, which this version does not know")
         for name in ("schedule.yaml", "services.yaml"):
             own, archived = self.root / name, self.staging / "workspace" / name
-            if archived.is_file():
-                text = archived.read_text(encoding="utf-8")
-                if not own.exists() or own.read_text(encoding="utf-8") != text:
-                    texts[own] = text
-        settings, dotenv = self.manifest.settings, self.root / ".env"
-        if settings and not dotenv.exists():
-            texts[dotenv] = carrying.settings_text(settings, self.manifest.secrets)
+            if self._archived(name) and (not own.exists() or own.read_bytes() != archived.read_bytes()):
+                texts[own] = archived.read_text(encoding="utf-8")
+        dotenv = self.root / ".env"
+        if self.settings and not dotenv.exists():
+            texts[dotenv] = carrying.settings_text(self.settings, self.secrets)
         return texts
 
     def _lay_out(self, pages: Path) -> None:
@@ -272,8 +286,9 @@ class _Job:
         self.reports.mkdir(parents=True, exist_ok=True)
         if (aside / BACKUPS).is_dir() and not (self.data_dir / BACKUPS).exists():
             (aside / BACKUPS).rename(self.data_dir / BACKUPS)
-        if _holds(aside, _NO_DATA):
+        if _holds(aside, ("build.lock",)):
             self.aside.append(str(aside))
+            self.remaining.append("start the API, portal and dashboard anew, where they run: they hold files put aside")
         else:
             shutil.rmtree(aside)
         self.aside += [str(pages)] if has_pages else []
@@ -286,17 +301,17 @@ class _Job:
         write_atomically(path, text)
         if path.name == ".env":
             path.chmod(0o600)  # secrets will be added
-            self.remaining.append(f"look at {path}, which took over {', '.join(self.manifest.settings)}")
+            self.remaining.append(f"look at {path}, which took over {', '.join(self.settings)}")
 
     def _say_what_remains(self) -> None:
         manifest, say = self.manifest, self.remaining.append
         get_settings.cache_clear()
         settings = get_settings()
         held, here = set(secrets_set(settings)), plain_settings(settings)
-        for name in manifest.secrets:
+        for name in self.secrets:
             if name not in held:
                 say(f"set {name}: secrets are not kept in backups")
-        for name, value in manifest.settings.items():
+        for name, value in self.settings.items():
             if here.get(name) != value:
                 say(f"{name} was {value!r} and is {here.get(name, 'not set')!r} here: set it if you mean it")
         if manifest.registry == "server":
@@ -351,9 +366,9 @@ def _relocate(database: Path, artifacts: Path) -> None:
         connection.commit()
 
 
-def _parameters(root: Path) -> dict[str, Any]:
+def _data_dir(root: Path) -> Path:
     try:
-        return parameters_of_workspace(root)
+        return data_dir_of(root)
     except ParameterError as error:
         raise PariVisionError(f"nothing was restored: {error}") from error
 
@@ -376,7 +391,7 @@ def _beside(folder: Path) -> Iterator[Path]:
     """An empty folder in the same file system, removed at the end; those of restores that were killed go first."""
     prefix = f"{folder.name}.restoring-"
     folder.parent.mkdir(parents=True, exist_ok=True)
-    for left in folder.parent.glob(f"{prefix}*"):
+    for left in folder.parent.glob(f"{glob.escape(prefix)}*"):
         shutil.rmtree(left, ignore_errors=True)
     made = Path(tempfile.mkdtemp(prefix=prefix, dir=folder.parent))
     try:

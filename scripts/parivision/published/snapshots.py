@@ -118,6 +118,7 @@ class Meta:
                     "seasons": tuple(given["seasons"]),
                 }
             )
+            meta._check()
         except OSError as error:
             raise SnapshotError(
                 f"snapshot {folder.name} has no readable {META_FILE} ({error.strerror}). {_REMEDY}"
@@ -127,6 +128,17 @@ class Meta:
         if meta.id != folder.name:
             raise SnapshotError(f"{META_FILE} of snapshot {folder.name} describes another one, {meta.id}. {_REMEDY}")
         return meta
+
+    def _check(self) -> None:
+        """ValueError, TypeError or AttributeError where a value is of another kind than all who read it count on."""
+        if self.created_at.tzinfo is None:
+            raise ValueError("created_at names no zone")
+        if not isinstance(self.simulated, bool) or any(type(n) is not int for n in (self.shots, self.players)):
+            raise TypeError("simulated, shots or players")
+        for champion in self.champions.values():  # AttributeError where they are no mappings
+            loss, low, high = (champion.get(name) for name in ("log_loss", "log_loss_low", "log_loss_high"))
+            if (low is None) != (high is None) or any(not isinstance(n, int | float | None) for n in (loss, low, high)):
+                raise TypeError("champions")
 
 
 _REMEDY = "Remove its folder and run `parivision build --force`, which publishes it anew."

@@ -220,7 +220,7 @@ def _notebooks(root: Path) -> list[str]:
     """The names of the pipeline's notebooks."""
     try:
         return [str(task["name"]) for task in yaml.safe_load((root / "pipeline.yaml").read_text("utf-8"))["tasks"]]
-    except (OSError, yaml.YAMLError, KeyError, TypeError) as error:
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, KeyError, TypeError) as error:
         raise ScheduleError(f"{root / 'pipeline.yaml'} cannot be read ({type(error).__name__}); restore it") from error
 
 

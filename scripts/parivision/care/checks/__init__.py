@@ -7,6 +7,7 @@ build is running. What it cannot find out it says, and anything that it raises b
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -161,6 +162,11 @@ def lasting(seconds: float) -> str:
     if total >= 3600:
         return f"{total // 3600} h {total % 3600 // 60:02d} min"
     return f"{total // 60} min {total % 60:02d} s" if total >= 60 else f"{max(total, 0)} s"
+
+
+def quote(path: Path) -> str:
+    """A path as a shell takes it, whatever is in it: remedies are copied into one."""
+    return shlex.quote(str(path))
 
 
 def listing(names: list[str], most: int = 3) -> str:

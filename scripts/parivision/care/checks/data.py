@@ -6,6 +6,7 @@ import re
 import sqlite3
 import tempfile
 import zipfile
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -98,7 +99,7 @@ def _mongodb(uri: str, database: str) -> list[Finding]:
         with MongoDBStore(uri, database) as opened:
             counts, location = opened.counts(), opened.location
     except StoreError as error:
-        return [problem(str(error), 'see docs/operating.md, "Moving to MongoDB"')]
+        return [problem(str(error), 'see docs/operating.md, "Change the store"')]
     kind = f"replica set {hello['setName']}" if "setName" in hello else "a single server"
     return [ok(f"{location}, version {version}, {kind}: {_counted(counts)}")]
 
@@ -172,6 +173,8 @@ def _mlflow(place: Place, names: list[str]) -> tuple[dict[str, Any] | None, list
     except sqlite3.Error as error:
         if "locked" in str(error):
             return None, [ok(f"{path.name} is being written")]
+        if getattr(error, "sqlite_errorname", "") == "SQLITE_READONLY_ROLLBACK":
+            return None, [ok(f"{path.name}: a write was cut short, and is undone by the next build or backup")]
         return None, [
             problem(f"{path} cannot be read ({error})", "`parivision restore`, or move it away to start anew")
         ]
@@ -184,7 +187,7 @@ def _aliases(path: Path, names: list[str]) -> dict[str, Any]:
     """
     from parivision.registry import ALIAS, Registered
 
-    with sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True, timeout=_LOCK_WAIT_S) as connection:
+    with closing(sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True, timeout=_LOCK_WAIT_S)) as connection:
         said = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
         if said != "ok":
             raise sqlite3.DatabaseError(str(said).splitlines()[0])
@@ -193,7 +196,6 @@ def _aliases(path: Path, names: list[str]) -> dict[str, Any]:
             "ON t.name = a.name AND t.version = a.version AND t.key = 'sha256' WHERE a.alias = ?",
             (ALIAS,),
         ).fetchall()
-    connection.close()
     known = {name: Registered(name, str(version), sha256 or "", "", "", {}) for name, version, sha256 in rows}
     return {name: known.get(name) for name in names}
 
@@ -221,7 +223,9 @@ def snapshots(place: Place) -> list[Finding]:
     newest = known[0]
     try:
         snapshot = kept.open(newest.id)
-        shots = snapshot.rows("SELECT count(*), bit_xor(hash(s)) FROM shots s")[0][0]
+        for (table,) in snapshot.rows("SELECT table_name FROM duckdb_tables()"):
+            snapshot.rows(f'SELECT bit_xor(hash(t)) FROM "{table}" t')  # noqa: S608 - the file's own names
+        shots = snapshot.rows("SELECT count(*) FROM shots")[0][0]
         if shots != newest.shots:
             raise SnapshotError(f"snapshot {newest.id} holds {shots:,} shots, and should hold {newest.shots:,}")
         with zipfile.ZipFile(snapshot.folder / HISTORY_FILE) as history:

@@ -11,7 +11,7 @@ from pathlib import Path
 import yaml
 
 from parivision import environment as setup
-from parivision.care.checks import Finding, Place, listing, ok, problem, warning
+from parivision.care.checks import Finding, Place, listing, ok, problem, quote, warning
 from parivision.errors import ParameterError
 from parivision.secrets import weak
 from parivision.settings import Settings
@@ -109,7 +109,8 @@ def settings(place: Place) -> list[Finding]:
         said = f"{name} is too short, or too common a word, to be hidden wherever it is printed"
         found.append(warning(said, "choose a longer secret"))
     if in_file and where.stat().st_mode & _OTHERS_READ:
-        found.append(warning(f"{where} may hold secrets, and others on this machine can read it", f"chmod 600 {where}"))
+        said = f"{where} may hold secrets, and others on this machine can read it"
+        found.append(warning(said, f"chmod 600 {quote(where)}"))
     made = {*in_file, *(name for name, value in os.environ.items() if value)}
     n = len([name for name in Settings.model_fields if f"PARIVISION_{name.upper()}" in made])
     return found or [ok(f"env.yaml is valid; {n} setting{'' if n == 1 else 's'} made, the rest as by default")]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import glob
 import os
 import shutil
 import sys
@@ -14,12 +15,13 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import psutil
 
-from parivision.care.checks import Finding, Place, amount, listing, nearest_existing, ok, problem, warning
+from parivision.care.checks import Finding, Place, amount, listing, nearest_existing, ok, problem, quote, warning
 
 _LOW, _VERY_LOW = 5 * 2**30, 2**30  # bytes
 _FEW_FILES = 2000
 _USUAL_PEAK = 1.6 * 2**30  # of a build with 100,000 shots, bytes
 _FIRST_YEAR, _LAST_YEAR = 2025, 2100
+_CONTAINER = Path("/sys/fs/cgroup")
 _TIME_ERROR = 5  # adjtimex(2): the clock is not synchronised
 _ADJTIMEX_BYTES = 512  # struct timex takes 208; it is only read
 
@@ -28,7 +30,8 @@ def disk(place: Place) -> list[Finding]:
     """Room for data and reports, and whether they can be written."""
     found = []
     held = {"data": folder_bytes(place.data_dir), "reports": folder_bytes(place.reports_dir)}
-    aside = [p for folder in (place.data_dir, place.reports_dir) for p in folder.parent.glob(f"{folder.name}.before-*")]
+    folders = (place.data_dir.resolve(), place.reports_dir.resolve())  # a restore works beside what a link names
+    aside = [path for folder in folders for path in folder.parent.glob(f"{glob.escape(folder.name)}.before-*")]
     if aside:
         held["put aside by restores"] = sum(map(folder_bytes, aside))
     asked: dict[int, list[str]] = {}
@@ -36,9 +39,8 @@ def disk(place: Place) -> list[Finding]:
     for name, folder in (("data", place.data_dir), ("reports", place.reports_dir)):
         exists = nearest_existing(folder)
         if not os.access(exists, os.W_OK | os.X_OK):
-            found.append(
-                problem(f"{exists} cannot be written, so that no build can leave {name}", f"chmod or remount {exists}")
-            )
+            said = f"{exists} cannot be written, so that no build can leave {name}"
+            found.append(problem(said, f"chmod or remount {quote(exists)}"))
         device = exists.stat().st_dev
         asked.setdefault(device, []).append(name)
         where[device] = exists
@@ -85,12 +87,16 @@ def memory(place: Place) -> list[Finding]:
 
 def _container_leaves() -> float | None:
     """What the limit of this container leaves, in bytes; None where it sets none."""
-    folder = Path("/sys/fs/cgroup")
     try:
-        limit = (folder / "memory.max").read_text(encoding="ascii").strip()
-        return None if limit == "max" else int(limit) - int((folder / "memory.current").read_text(encoding="ascii"))
+        limit = (_CONTAINER / "memory.max").read_text(encoding="ascii").strip()
+        if limit == "max":
+            return None
+        stat = dict(line.split() for line in (_CONTAINER / "memory.stat").read_text(encoding="ascii").splitlines())
+        # Files that were read count as used until something else needs the room.
+        used = int((_CONTAINER / "memory.current").read_text(encoding="ascii")) - int(stat.get("inactive_file", 0))
     except (OSError, ValueError):
         return None
+    return int(limit) - used
 
 
 def clock(place: Place) -> list[Finding]:

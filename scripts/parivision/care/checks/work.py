@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import contextlib
-import json
+import glob
 import os
 import re
 import tempfile
 import time
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import psutil
 
-from parivision.care.checks import Finding, Place, amount, lasting, listing, ok, problem, warning
+from parivision.care.checks import Finding, Place, amount, lasting, listing, ok, problem, quote, warning
+from parivision.operations.lock import look
 from parivision.runs import RunRecord
 
-_OLD_ENOUGH_S = 2.0  # between a process' start and the lock that it writes, at least so much may be rounding
 # What mkstemp and tempfile leave: `files.replacing` writes ".<stem>.<8 characters><suffix>" beside its target. The
 # metadata of Ploomber, ".shots.parquet.metadata", has the same shape but for the number of dots in front.
 _HALF_WRITTEN = re.compile(r"^\.(?!.*\.metadata$).+\.[a-z0-9_]{8}(\.\w+)?$|^\.\..+\.[a-z0-9_]{8}\.metadata$")
@@ -76,41 +75,19 @@ def since(moment: str) -> float:
 
 
 def lock(place: Place) -> list[Finding]:
-    """Who holds the build's lock. Looked at without touching it: a build that starts now must not find it taken."""
+    """Who holds the build's lock; the system itself says whether anybody does, whichever container it runs in."""
     path = place.data_dir / "build.lock"
-    holder = lock_holder(path)
-    if holder is None:
+    try:
+        seen = look(path)
+    except FileNotFoundError:
         return [ok("free")]
-    pid, started, command = (holder.get(key, "unknown") for key in ("pid", "started", "command"))
+    except OSError as error:
+        return [warning(f"{path} cannot be read ({error.strerror})", "give it to the workspace's user with `chown`")]
+    pid, started, command = (seen.said.get(key, "unknown") for key in ("pid", "started", "command"))
     said = f"pid {pid}, since {started} ({command})"
-    if is_alive(holder):
+    if seen.held:
         return [ok(f"held by {said}")]
-    return [warning(f"left by {said}, which is gone", "nothing to do for it: the next build takes it over")]
-
-
-def lock_holder(path: Path) -> dict[str, Any] | None:
-    """What the lock's file says of its holder: pid, started, command; None where nobody holds it."""
-    try:
-        text = path.read_text(encoding="utf-8").strip()
-    except OSError:
-        return None
-    if not text:
-        return None
-    try:
-        content = json.loads(text)
-    except ValueError:
-        return {}
-    return content if isinstance(content, dict) else {}
-
-
-def is_alive(holder: dict[str, Any]) -> bool:
-    """Whether the process that wrote a lock is there; one that began later has only inherited its number."""
-    try:
-        process = psutil.Process(int(holder["pid"]))
-        started = datetime.fromisoformat(str(holder["started"])).timestamp()
-        return bool(process.status() != psutil.STATUS_ZOMBIE and process.create_time() < started + _OLD_ENOUGH_S)
-    except (psutil.Error, KeyError, ValueError, TypeError):
-        return False
+    return [ok(f"free; {said} is gone without having given it back" if seen.said else "free")]
 
 
 def kernels(place: Place) -> list[Finding]:
@@ -158,32 +135,44 @@ def _has_its_parent(process: psutil.Process) -> bool:
     """Whether who started it is still above it.
 
     jupyter_client tells a kernel its starter's number; the nursery of the dashboard forks kernels that are its own
-    children. An orphan's parent is process 1, or whichever process takes orphans in.
+    children. An orphan's parent is process 1, or whichever process takes orphans in; in a container, process 1 may be
+    the dashboard itself.
     """
     parent = process.ppid()
     told = process.environ().get("JPY_PARENT_PID")
     if told is not None:
         return bool(parent == int(told))
-    return parent > 1 and "parivision" in " ".join(psutil.Process(parent).cmdline())
+    return parent > 0 and "parivision" in " ".join(psutil.Process(parent).cmdline())
 
 
 def leftovers(place: Place) -> list[Finding]:
     """Temporary files and folders that a killed build could not remove."""
     before = time.time() - place.longest_task_seconds
-    drafts: list[Path] = []
-    for folder in (place.data_dir, place.reports_dir):
-        drafts += folder.parent.glob(f"{folder.name}.restoring-*")
+    drafts: set[Path] = set()
+    for folder in (place.data_dir.resolve(), place.reports_dir.resolve()):  # a restore works beside what a link names
+        drafts |= set(folder.parent.glob(f"{glob.escape(folder.name)}.restoring-*"))
         for here, inside, files in os.walk(folder):
-            drafts += [Path(here, name) for name in files if _HALF_WRITTEN.match(name) or name.endswith(".new")]
-            drafts += [Path(here, name) for name in inside if name.startswith((".draft-", ".backup-"))]
+            drafts |= {Path(here, name) for name in files if _HALF_WRITTEN.match(name) or name.endswith(".new")}
+            drafts |= {Path(here, name) for name in inside if name.startswith((".draft-", ".backup-"))}
     temporary = [path for path in Path(tempfile.gettempdir()).glob("parivision-*") if _is_ours(path)]
-    old = [path for path in (*drafts, *temporary) if _untouched_since(path, before)]
+    old = [path for path in (*sorted(drafts), *sorted(temporary)) if _untouched_since(path, before)]
+    at_work = _places_of_processes() if old else ""
+    old = [path for path in old if path not in temporary or f"{path}/" not in at_work]
     if not old:
         return [ok("none")]
     size = sum(_size(path) for path in old)
-    names = " ".join(str(path) for path in old[:5]) + (" ..." if len(old) > 5 else "")
+    names = " ".join(map(quote, old[:5])) + (" ..." if len(old) > 5 else "")
     said = f"{len(old)} left by builds that were killed, {amount(size)}: {listing([path.name for path in old])}"
     return [warning(said, f"rm -r {names}")]
+
+
+def _places_of_processes() -> str:
+    """Where processes stand and what they were given: a dashboard without visitors leaves its files alone for days."""
+    found = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error, OSError):
+            found += [f"{process.cwd()}/", *process.cmdline()]
+    return "\n".join(found)
 
 
 def _is_ours(path: Path) -> bool:
