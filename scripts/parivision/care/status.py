@@ -79,7 +79,7 @@ class Status:
 
 def status(place: Place) -> Status:
     """Look at a workspace, changing nothing; also while a build runs, and before the first one."""
-    found = Status(str(place.root), __version__, datetime.now(UTC).isoformat(timespec="seconds"))
+    found = Status(str(place.root), __version__, place.now.isoformat(timespec="seconds"))
     summary = _summary(place)
     ended = [record for record in place.last_runs if record.outcome != "running"]
     good = next((record for record in ended if record.outcome == "ok" and record.is_whole), None)
@@ -206,7 +206,7 @@ def _next_run(place: Place) -> dict[str, Any]:
     if not (place.root / FILE).exists():
         return {"said": f"by hand only: there is no {FILE}"}
     try:
-        schedule, now = read_schedule(place.root), datetime.now(UTC)
+        schedule, now = read_schedule(place.root), place.now
         slot, job = min((schedule.next_slot(name, now), name) for name in schedule.jobs)
     except PariVisionError:
         return {"said": "none: schedule.yaml has a fault (`parivision schedule validate`)"}
@@ -259,7 +259,7 @@ def _why_stale(place: Place, found: Status, ended: list[RunRecord], good: RunRec
     if found.games_waiting:
         why.append(f"{found.games_waiting:,} newer game{'s are' if found.games_waiting > 1 else ' is'} stored")
     if "slot" in found.next_run:  # installed
-        late = overdue(place, desk_of(place), datetime.now(UTC))
+        late = overdue(place, desk_of(place))
         why += [f"nothing ran for {late:%Y-%m-%d %H:%M} UTC"] if late else []
     path = str(place.parameters.get("path", ""))
     if path and good is not None and good.parameters.get("path") == path:

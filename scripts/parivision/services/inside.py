@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from urllib.parse import urlsplit
 
 from parivision.care.checks import Place, amount
@@ -28,13 +27,13 @@ def look(services: Sequence[Service], place: Place) -> list[Seen]:
     for service in services:
         if service.kind not in ("store", "schedule"):
             continue
-        at = datetime.now(UTC)
-        state, said = (_store if service.kind == "store" else _schedule)(place, at)
-        found.append(judged(service, Seen(service.name, state, tidy(said), None, at.isoformat(timespec="seconds"))))
+        state, said = (_store if service.kind == "store" else _schedule)(place)
+        at = place.now.isoformat(timespec="seconds")
+        found.append(judged(service, Seen(service.name, state, tidy(said), None, at)))
     return found
 
 
-def _store(place: Place, _: datetime) -> tuple[State, str]:
+def _store(place: Place) -> tuple[State, str]:
     if place.settings_error:
         return "down", "its settings are not valid"
     newest = next(iter(Snapshots(place.data_dir).list()), None)
@@ -70,21 +69,21 @@ def _mongodb(uri: str, published: str) -> tuple[State, str]:
     return "up", f"MongoDB {version} at {urlsplit(uri).hostname}; {published}"
 
 
-def _schedule(place: Place, now: datetime) -> tuple[State, str]:
+def _schedule(place: Place) -> tuple[State, str]:
     if not (place.root / FILE).exists():
         return "not set up", f"builds run by hand: there is no {FILE}"
     try:
         desk = desk_of(place)
     except PariVisionError:
         return "down", f"{FILE} has a fault: parivision schedule validate"
-    slot, job = min((desk.schedule.next_slot(name, now), name) for name in desk.schedule.jobs)
+    slot, job = min((desk.schedule.next_slot(name, place.now), name) for name in desk.schedule.jobs)
     in_cron = is_installed(place)
     if not in_cron and not read_state(place.data_dir).settled:  # whatever else looks at it leaves a trace there
         return "not set up", "nothing runs by itself: parivision schedule install"
     said = f"{_last(place, desk.schedule)}; next {job} {slot:%Y-%m-%d %H:%M} UTC"
     if in_cron and cron_daemon() is None:
         return "down", f"cron does not run; {said}"
-    waiting = overdue(place, desk, now)
+    waiting = overdue(place, desk)
     if waiting is not None:
         return "down", f"nothing has run for {waiting:%Y-%m-%d %H:%M} UTC; {said}"
     return "up", said

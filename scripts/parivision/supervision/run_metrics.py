@@ -116,13 +116,12 @@ def _of_schedule(place: Place, records: list[RunRecord]) -> Iterator[Metric]:
 
 def _next_slot(place: Place, schedule: Schedule, job: str, records: list[RunRecord]) -> datetime:
     """It lies in the past where a slot was missed, and a run by hand in between does not hide that."""
-    now = datetime.now(UTC)
     done = [
         slot for r in records if r.about.job == job and r.is_whole and (slot := moment_of(r.about.slot)) is not None
     ]
     settled = read_state(place.data_dir).settled.get(job)
-    known = [slot for slot in (*done, *([settled] if settled else [])) if slot <= now]
-    return schedule.next_slot(job, max(known, default=now))
+    known = [slot for slot in (*done, *([settled] if settled else [])) if slot <= place.now]
+    return schedule.next_slot(job, max(known, default=place.now))
 
 
 def _of_shots(records: list[RunRecord], newest: Meta | None) -> Iterator[Metric]:

@@ -9,7 +9,8 @@ from __future__ import annotations
 import os
 import shlex
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -58,6 +59,8 @@ class Place:
         The defaults where `settings_error` is not empty.
     parameters_error, settings_error : str
         Why they cannot be used.
+    now : datetime
+        The moment that slots are looked at from.
     """
 
     root: Path
@@ -67,6 +70,7 @@ class Place:
     settings: Settings
     parameters_error: str = ""
     settings_error: str = ""
+    now: datetime = field(default_factory=lambda: datetime.now(UTC))
 
     @classmethod
     def of_workspace(cls) -> Place:

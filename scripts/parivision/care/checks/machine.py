@@ -103,7 +103,7 @@ def clock(place: Place) -> list[Finding]:
     """Whether the clock can be right: slots, records and snapshots are all ordered by it."""
     from parivision.published.snapshots import Snapshots  # pandas, and much of the package
 
-    now = datetime.now(UTC)
+    now = place.now
     if not _FIRST_YEAR <= now.year <= _LAST_YEAR:
         return [
             problem(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from parivision.care.checks import Finding, Place, listing, ok, problem, warning
@@ -17,7 +17,7 @@ def schedule(place: Place) -> list[Finding]:
     from parivision.scheduling import crontab
     from parivision.scheduling.schedule import FILE, ScheduleError, check_jobs
 
-    now, state = datetime.now(UTC), read_state(place.data_dir)
+    now, state = place.now, read_state(place.data_dir)
     installed = crontab.installed(place.root, *([Path(state.file)] if state.file else []))
     if not (place.root / FILE).exists():
         if not installed:
@@ -34,7 +34,7 @@ def schedule(place: Place) -> list[Finding]:
         return [
             ok(f"{FILE} is sound ({jobs}), and not installed: nothing runs by itself (`parivision schedule install`)")
         ]
-    found = _slots(place, desk, now)
+    found = _slots(place, desk)
     if len(installed) > 1:
         said = f"installed more than once: {listing([str(where) for where in installed])}"
         found.append(warning(said, "`parivision schedule remove`, then install it once"))
@@ -65,24 +65,24 @@ def _say_nothing(_: str) -> None:
     return None
 
 
-def _slots(place: Place, desk: Desk, now: datetime) -> list[Finding]:
+def _slots(place: Place, desk: Desk) -> list[Finding]:
     """Slots that were missed or given up."""
     from parivision.scheduling import crontab
     from parivision.scheduling.schedule import ScheduleError
 
     try:
-        check_clock(desk, now)
+        check_clock(desk, place.now)
     except ScheduleError as error:
         return [problem(str(error), "set the clock (`timedatectl`)")]
     found = []
     for job in desk.schedule.jobs:
-        for slot in desk.due(job, now).given_up:
+        for slot in desk.due(job, place.now).given_up:
             text = slot.isoformat(timespec="seconds")
             said = f"{job}: the slot {text} was given up after {MOST_ATTEMPTS} attempts"
             found.append(
                 problem(said, f"`parivision runs list` shows them; then `parivision schedule run {job} --slot {text}`")
             )
-    waits_since = overdue(place, desk, now)
+    waits_since = overdue(place, desk)
     if not found and waits_since is not None:
         said = f"nothing has run for the slot of {waits_since:%Y-%m-%d %H:%M} UTC"
         log = place.data_dir / crontab.LOG
@@ -90,10 +90,10 @@ def _slots(place: Place, desk: Desk, now: datetime) -> list[Finding]:
     return found
 
 
-def overdue(place: Place, desk: Desk, now: datetime) -> datetime | None:
+def overdue(place: Place, desk: Desk) -> datetime | None:
     """The slot that has been waiting longest, for over an hour, for a run that is not at work; None where none has."""
-    since, _ = unanswered(desk, now)
-    return since if since is not None and place.running is None and now - since > _PATIENCE else None
+    since, _ = unanswered(desk, place.now)
+    return since if since is not None and place.running is None and place.now - since > _PATIENCE else None
 
 
 def alerts(place: Place) -> list[Finding]:
