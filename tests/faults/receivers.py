@@ -48,7 +48,7 @@ class Chat:
 
 
 @contextmanager
-def chat(*answers: int | None, path: str = "/hooks/a1b2c3d4e5") -> Iterator[Chat]:
+def chat(*answers: int | None, path: str = "/hooks/a1b2c3d4e5", port: int = 0) -> Iterator[Chat]:
     """A webhook that records what it is sent."""
     state = Chat(list(answers) or [200])
 
@@ -80,7 +80,7 @@ def chat(*answers: int | None, path: str = "/hooks/a1b2c3d4e5") -> Iterator[Chat
         def log_message(self, format: str, *args: object) -> None:
             """Say nothing."""
 
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+    with http.server.ThreadingHTTPServer(("127.0.0.1", port), Handler) as server:
         server.daemon_threads = True
         state.url = f"http://127.0.0.1:{server.server_port}{path}"
         threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()

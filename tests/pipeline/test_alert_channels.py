@@ -12,13 +12,15 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from click.testing import CliRunner, Result
 from faults.receivers import PASSWORD, USER, chat, mail_server, self_signed
 
+from parivision.alerting import outbox as outbox_module
 from parivision.alerting.alerts import a_test, after_run, deliver_waiting, heartbeat
-from parivision.alerting.channels import Alert, Email, File, Undelivered, Unreachable, Webhook
+from parivision.alerting.channels import Alert, Email, File, Unanswered, Undelivered, Unreachable, Webhook
 from parivision.alerting.outbox import KEPT, MOST_ATTEMPTS, Outbox
 from parivision.commands.alerts import alerts
 from parivision.runs import About, Problem, RunRecord, RunRecords
@@ -119,7 +121,7 @@ def test_a_server_that_refuses(configure: SET, status: int, error: type[Undelive
 
 
 def test_a_server_that_never_answers_is_left_after_a_while(configure: SET) -> None:
-    with chat(None) as server, pytest.raises(Unreachable, match=r"webhook at 127.0.0.1 .*ReadTimeout"):
+    with chat(None) as server, pytest.raises(Unanswered, match=r"webhook at 127.0.0.1 .*ReadTimeout"):
         Webhook(server.url, timeout=0.5).send(ALERT)
     assert len(server.messages) == 1  # it has the message: to ask at once again would show it twice
 
@@ -131,9 +133,28 @@ def test_a_server_that_is_not_there(configure: SET) -> None:
         Webhook(server.url, timeout=5).send(ALERT)
 
 
-def test_an_address_that_is_none(configure: SET) -> None:
+@pytest.mark.parametrize("url", ["hooks.chat/services", "http://[::1/services", "http://a..b/services", "http://x:y/z"])
+def test_an_address_that_is_none(configure: SET, url: str) -> None:
     with pytest.raises(Unreachable, match="check PARIVISION_ALERT_WEBHOOK_URL"):
-        Webhook("hooks.chat/services").send(ALERT)
+        Webhook(url).send(ALERT)
+
+
+@pytest.mark.parametrize("host", ["a..b", "x" * 64 + ".example", "ho st"])
+def test_a_mail_server_whose_name_is_none(configure: SET, host: str) -> None:
+    with pytest.raises(Unreachable, match="check PARIVISION_SMTP_HOST"):
+        Email(host, 25, "pv@x.example", "a@x.example").send(ALERT)
+
+
+@pytest.mark.parametrize("sender", ["", "pv", "<", "pv@x.example\nBcc: b@x.example", "Pärvision <pv@x.example>"])
+def test_senders(configure: SET, sender: str) -> None:
+    """However it is written, it is one header, and nothing but the server's refusal keeps the mail back."""
+    with mail_server() as server:
+        try:
+            Email("127.0.0.1", server.port, sender, "a@x.example").send(ALERT)
+        except Undelivered as error:
+            assert "PARIVISION_ALERT_EMAIL_FROM" in str(error)
+        else:
+            assert "Bcc" not in server.messages[0]
 
 
 def test_a_mail_arrives(configure: SET) -> None:
@@ -270,6 +291,36 @@ def test_a_channel_that_is_down_is_asked_once_for_all_that_waits(configure: SET,
         assert len(outbox.deliver()) == 1
     assert len(server.messages) == 3
     assert all(entry.waiting == ["webhook"] for entry in outbox.entries())
+
+
+def test_a_server_that_was_down_for_days_gets_its_alerts_when_it_is_back(
+    configure: SET, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outbox_module, "MOST_ATTEMPTS", 2)
+    with chat(200) as server:
+        pass
+    configure(alert_webhook_url=server.url)
+    outbox = Outbox(tmp_path / ".data")
+    outbox.post(ALERT.model_copy(update={"at": datetime.now(UTC).isoformat()}))
+    for _ in range(4):
+        assert "does not take alerts" in outbox.deliver()[0]
+    with chat(200, port=urlsplit(server.url).port) as back:
+        assert outbox.deliver() == []
+    assert len(back.messages) == 1
+
+
+def test_one_that_never_answers_is_not_shown_an_alert_for_ever(
+    configure: SET, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outbox_module, "MOST_ATTEMPTS", 2)
+    monkeypatch.setattr(outbox_module, "configured", lambda _: [Webhook(server.url, timeout=0.3)])
+    with chat(None) as server:
+        outbox = Outbox(tmp_path / ".data")
+        outbox.post(ALERT.model_copy(update={"at": datetime.now(UTC).isoformat()}))
+        for _ in range(4):
+            outbox.deliver()
+    assert len(server.messages) == 2
+    assert outbox.entries()[0].given_up == ["webhook"]
 
 
 def test_an_alert_that_is_refused_keeps_back_no_other(configure: SET, tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from parivision.alerting import alerts
-from parivision.alerting.channels import DISCORD_CHARACTERS, Alert, Email, Webhook, clean, one_line
+from parivision.alerting.channels import DISCORD_CHARACTERS, Alert, Email, Unreachable, Webhook, clean, one_line
 from parivision.alerting.outbox import Outbox
 from parivision.runs import About, Problem, RunRecord, RunRecords, TaskRecord
 from parivision.settings import get_settings
@@ -296,6 +296,21 @@ def test_a_mail_has_no_headers_but_ours(title: str, line: str) -> None:
     assert len(alert.title) <= 200
     assert read.get_content().startswith(alert.title)
     json.dumps(alert.model_dump()).encode()
+
+
+@settings(deadline=None)
+@given(text=st.text(st.sampled_from("ab@<>()[],;:\\\"' .=?ü\n\r\t"), max_size=12))
+@pytest.mark.parametrize("sender", [True, False], ids=["sender", "recipient"])
+def test_an_address_that_is_none_is_named(sender: bool, text: str) -> None:
+    """Python's own parser of headers raises eight kinds of errors over such texts."""
+    alert = alerts._alert("1-failed", "failed", "title")
+    own = (text, "a@club.example") if sender else ("pv@club.example", text)
+    try:
+        read = message_from_bytes(Email("h", 25, *own)._message(alert).as_bytes(), policy=default)
+    except Unreachable as error:
+        assert f"PARIVISION_ALERT_EMAIL_{'FROM' if sender else 'TO'} holds no address" in str(error)
+    else:
+        assert "@" in read["From"].addresses[0].addr_spec and "@" in read["To"].addresses[0].addr_spec
 
 
 @given(st.text(st.characters(), max_size=100), st.integers(1, 50))

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from email.message import EmailMessage
 from email.policy import SMTP
-from email.utils import format_datetime, getaddresses, parseaddr
+from email.utils import format_datetime, formataddr, getaddresses, parseaddr
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
 from urllib.parse import urlsplit
@@ -37,6 +37,8 @@ ATTEMPTS = 3
 # more; what is longer is refused or cut where it hurts.
 DISCORD_CHARACTERS, CHAT_CHARACTERS = 1_900, 3_800
 SUBJECT_CHARACTERS = 180
+# What every server takes; Python's parser of headers fails in many ways over what is only nearly one.
+_ADDRESS = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-][A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]*@[A-Za-z0-9][A-Za-z0-9.-]*")
 Kind = Literal["failed", "recovered", "silent", "heard", "rolled back", "test"]
 
 
@@ -46,6 +48,10 @@ class Undelivered(PariVisionError):
 
 class Unreachable(Undelivered):
     """A channel takes nothing at present: its server does not answer, or does not let us in."""
+
+
+class Unanswered(Unreachable):
+    """The same, and the alert may have arrived for all that: it must not be sent for ever."""
 
 
 class Alert(BaseModel):
@@ -104,7 +110,7 @@ class Channel(Protocol):
         ------
         Undelivered
             It was not taken.
-        Unreachable
+        Unreachable, Unanswered
             No other would be taken either.
         """
 
@@ -131,7 +137,10 @@ class Webhook:
     name: str = "webhook"
 
     def __str__(self) -> str:
-        return f"webhook at {urlsplit(self.url).hostname}"
+        try:
+            return f"webhook at {urlsplit(self.url).hostname}"
+        except ValueError:
+            return "webhook"
 
     def send(self, alert: Alert) -> str:
         """Post the message; a server that fails or can't be reached is asked up to three times.
@@ -140,16 +149,20 @@ class Webhook:
         """
         import requests
 
-        message = self._message(alert)
         for attempt in range(1, ATTEMPTS + 1):
             try:
+                message = self._message(alert)
                 # A redirect would turn the POST into a GET, and a page that says 200 into a delivery.
                 answer = requests.post(self.url, json=message, timeout=self.timeout, allow_redirects=False, stream=True)
                 with answer:
                     status, said = answer.status_code, self._said(answer)
             except (requests.ConnectionError, requests.Timeout) as error:
-                why, temporary = type(error).__name__, not isinstance(error, requests.ReadTimeout)
-            except requests.RequestException as error:
+                if isinstance(error, requests.ReadTimeout):
+                    raise Unanswered(
+                        f"{self} took an alert and did not answer (ReadTimeout); see that the chat's server is well"
+                    ) from None
+                why, temporary = type(error).__name__, True
+            except (requests.RequestException, ValueError) as error:  # urllib3's own, of an address that is none
                 raise Unreachable(f"{self}: {type(error).__name__}; check PARIVISION_ALERT_WEBHOOK_URL") from None
             else:
                 if 200 <= status < 300:
@@ -265,7 +278,7 @@ class Email:
             ) from None
         except smtplib.SMTPDataError as error:
             raise Undelivered(f"{self}: the message is refused: {error.smtp_code} {_line(error.smtp_error)}") from None
-        except (smtplib.SMTPException, OSError) as error:
+        except (smtplib.SMTPException, OSError, UnicodeError) as error:  # the last: a name that no host can have
             why = one_line(redact(str(error)), 160) or type(error).__name__
             raise Unreachable(
                 f"{self}: {why}; check PARIVISION_SMTP_HOST, _PORT and _SECURITY, and that the server is up"
@@ -295,14 +308,16 @@ class Email:
         return server
 
     def _message(self, alert: Alert) -> EmailMessage:
-        sender = parseaddr(self.sender)[1]
+        name, sender = parseaddr(one_line(self.sender, 200))
+        if not _ADDRESS.fullmatch(sender):
+            raise Unreachable(f"{self}: PARIVISION_ALERT_EMAIL_FROM holds no address such as me@club.example")
         domain = sender.rpartition("@")[2] or "localhost"
-        recipients = [address for _, address in getaddresses([self.recipients]) if "@" in address]
+        recipients = [address for _, address in getaddresses([self.recipients]) if _ADDRESS.fullmatch(address)]
         if not recipients:
-            raise Unreachable(f"{self}: PARIVISION_ALERT_EMAIL_TO holds no address")
+            raise Unreachable(f"{self}: PARIVISION_ALERT_EMAIL_TO holds no address such as me@club.example")
         message = EmailMessage(policy=SMTP)
         message["Subject"] = one_line(alert.title, SUBJECT_CHARACTERS)
-        message["From"] = one_line(self.sender, 200)
+        message["From"] = formataddr((re.sub(r"[^\w .'-]+", " ", name), sender))
         message["To"] = ", ".join(recipients)
         message["Date"] = format_datetime(datetime.fromisoformat(alert.at))
         # Of the alert, not of the attempt: whoever gets it twice after a crash is shown it once.

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
-from parivision.alerting.channels import Alert, Undelivered, Unreachable, configured, one_line
+from parivision.alerting.channels import Alert, Unanswered, Undelivered, Unreachable, configured, one_line
 from parivision.errors import PariVisionError
 from parivision.files import write_atomically
 from parivision.runs import now_utc
@@ -38,7 +38,7 @@ class Entry(BaseModel):
     delivered : dict of str
         When each of the others took it, ISO 8601 in UTC.
     attempts : dict of int
-        How often each refused it.
+        How often each refused it, or may have shown it; a server that is out of reach uses up none.
     refusals : dict of str
         What each said last; of one that took it, what it said then.
     given_up : list of str
@@ -62,9 +62,9 @@ class Entry(BaseModel):
         if note:
             self.refusals[channel] = note
 
-    def refused(self, channel: str, why: str) -> None:
-        """Note a refusal."""
-        self.attempts[channel] = self.attempts.get(channel, 0) + 1
+    def refused(self, channel: str, why: str, counts: bool) -> None:
+        """Note a refusal, and whether it was an attempt."""
+        self.attempts[channel] = self.attempts.get(channel, 0) + counts
         self.refusals[channel] = why
 
     def give_up_on(self, channel: str) -> bool:
@@ -134,8 +134,9 @@ class Outbox:
                             # Whatever a library raises over one alert must not keep back the others.
                             if isinstance(error, Unreachable):
                                 out_of_reach.add(name)
+                            counts = not isinstance(error, Unreachable) or isinstance(error, Unanswered)
                             why = str(error) if isinstance(error, Undelivered) else f"{name}: {error!r}"
-                            entry.refused(name, one_line(redact(why), 500))
+                            entry.refused(name, one_line(redact(why), 500), counts)
                         if name in entry.refusals:
                             said[name] = entry.refusals[name]
                     self._save(entry)
