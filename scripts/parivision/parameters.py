@@ -139,6 +139,11 @@ class Parameters(BaseModel):
 
     @model_validator(mode="after")
     def _belong_together(self) -> Parameters:
+        if re.search(r"://[^/?#\s]*@", self.path):  # as an input of the pipeline it is kept in clear by many
+            raise ValueError(
+                "path: an address must hold no user or password: name the host with both in ~/.netrc; "
+                "a feed's token goes into PARIVISION_FEED_TOKEN"
+            )
         if self.source in {"archive", "shot_locations"} and not self.path:
             raise ValueError(f"path: source {self.source} needs one: a file, folder, pattern or URL")
         if self.source == "nba_stats" and not self.seasons:

@@ -191,3 +191,12 @@ def test_credentials_are_sent_but_never_written(site: Site, tmp_path: Path) -> N
     with pytest.raises(SourceError) as refused:
         download(secret + "2", tmp_path, backoff_s=0.01)
     assert "pass-word" not in str(refused.value) and "tok-en" not in str(refused.value)
+
+
+def test_credentials_of_netrc_are_sent(site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A parameter may hold none."""
+    (tmp_path / "netrc").write_text("machine 127.0.0.1 login me password pass-word\n")
+    (tmp_path / "netrc").chmod(0o600)
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    get(site, tmp_path)
+    assert site.asked[0]["Authorization"].startswith("Basic ")

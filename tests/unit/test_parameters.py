@@ -74,6 +74,8 @@ def test_what_is_not_given_takes_its_default() -> None:
         ({"data_dir": ""}, "data_dir = ''"),
         ({"source": "archive"}, "path: source archive needs one"),
         ({"source": "shot_locations"}, "path: source shot_locations needs one"),
+        ({"source": "archive", "path": "a.csv,https://me:pass-word@h/b.csv"}, "path: an address must hold no user"),
+        ({"source": "feed", "path": "http://pass-word@h:8810"}, "a feed's token goes into PARIVISION_FEED_TOKEN"),
         ({"source": "nba_stats"}, "seasons: source nba_stats needs them"),
         ({"date_from": "2020-02-01", "date_to": "2020-01-01"}, "date_from: 2020-02-01 is after date_to 2020-01-01"),
         ({"league_shots": 5_000_000}, "virtual league: shots=5000000 does not fit 2 season(s)"),
@@ -86,6 +88,7 @@ def test_a_mistake_is_one_line_that_names_it(values: dict[str, Any], said: str) 
         check_parameters(values)
     assert said in str(caught.value)
     assert "\n" not in str(caught.value)
+    assert "pass-word" not in str(caught.value)
 
 
 def test_all_mistakes_are_named_at_once() -> None:
@@ -104,6 +107,7 @@ def test_all_mistakes_are_named_at_once() -> None:
         {"slot": "2026-11-22T10:30:00+00:00", "training": "keep"},
         {"training_reason": 'drift: it\'s "clear", 5 of {9} columns, 100 % $HOME \\n #1'},
         {"training_reason": "not (yet"},
+        {"source": "archive", "path": "/games@home/a.csv,https://h/b@c.csv?who=me@h"},
     ],
 )
 def test_what_makes_sense_is_taken(values: dict[str, Any]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import shlex
 import sys
 import time
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from parivision.errors import PariVisionError
+from parivision.secrets import redact
 
 _held: dict[Path, TextIO] = {}
 _LOOKED_AT_S = 0.3  # who only looks at a lock has it for a moment, which must not turn a build away
@@ -57,9 +59,15 @@ def hold(path: Path) -> None:
     file.seek(0)
     file.truncate()
     started = datetime.now(UTC).isoformat(timespec="seconds")
-    json.dump({"pid": os.getpid(), "started": started, "command": " ".join(sys.argv)}, file)
+    json.dump({"pid": os.getpid(), "started": started, "command": command_line()}, file)
     file.flush()
     _held[path] = file
+
+
+def command_line() -> str:
+    """What was typed to start this process, without its secrets."""
+    name = Path(sys.argv[0]).name
+    return redact(shlex.join(["parivision" if name == "__main__.py" else name, *sys.argv[1:]]))
 
 
 def release(path: Path) -> None:

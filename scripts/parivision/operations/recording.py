@@ -6,7 +6,6 @@ import contextlib
 import fcntl
 import hashlib
 import os
-import shlex
 import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -18,6 +17,7 @@ import psutil
 from parivision import __version__
 from parivision.errors import PariVisionError
 from parivision.files import read_json
+from parivision.operations.lock import command_line
 from parivision.parameters import Parameters
 from parivision.runs import About, Outcome, Problem, RunRecord, RunRecords, TaskOutcome, TaskRecord, now_utc
 from parivision.secrets import redact
@@ -150,12 +150,6 @@ class Recorder:
             return
         self.record = told
         self.save()
-
-
-def command_line() -> str:
-    """What was typed to start this process, without its secrets."""
-    name = Path(sys.argv[0]).name
-    return redact(shlex.join(["parivision" if name == "__main__.py" else name, *sys.argv[1:]]))
 
 
 def code_sha256(root: Path) -> str:

@@ -19,13 +19,12 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from parivision.errors import PariVisionError
 from parivision.files import write_atomically
 from parivision.operations.inputs import parameters_of_workspace
-from parivision.operations.lock import Busy
-from parivision.operations.recording import command_line
+from parivision.operations.lock import Busy, command_line
 from parivision.parameters import Parameters
 from parivision.runs import About, Problem, RunRecord, RunRecords, Trigger
 from parivision.scheduling.crontab import LOG
 from parivision.scheduling.schedule import FILE, Schedule, ScheduleError, read_schedule
-from parivision.secrets import redact
+from parivision.secrets import redact, redact_values
 from parivision.settings import get_settings, workspace_root
 
 _STATE = "schedule.json"
@@ -268,7 +267,7 @@ def _record_refusal(desk: Desk, about: About, parameters: dict[str, Any], error:
         finished_at=iso(now),
         pid=os.getpid(),
         command=command_line(),
-        parameters=parameters,
+        parameters=redact_values(parameters),
         problem=Problem(kind="set-up", message=redact(str(error)), error=type(error).__name__),
     )
     try:
