@@ -124,6 +124,19 @@ def test_a_run_by_hand_does_not_hide_a_missed_slot(root: Path) -> None:
     assert known()["schedule_next_timestamp_seconds", "refresh"] == before
 
 
+def test_a_job_that_is_not_in_the_schedule_any_more_is_told_of_no_more(root: Path) -> None:
+    """Nothing else would ever end the alert on its last failure; what a policy started may be no job of it at all."""
+    keep(
+        a_record(0, job="refresh"),
+        a_record(1, job="renamed", outcome="failed"),
+        a_record(2, job="by-policy", trigger="policy", outcome="failed"),
+        a_record(3, job="", trigger="manual", outcome="failed"),
+    )
+    assert {job for name, job in known() if name == "run_last_failed"} == {"refresh", "by-policy", "manual"}
+    (root / "schedule.yaml").unlink()
+    assert known()["run_last_failed", "renamed"] == 1
+
+
 def test_a_fault_in_the_schedule_leaves_the_runs_told(root: Path) -> None:
     keep(a_record(0))
     (root / "schedule.yaml").write_text("jobs: 3\n")

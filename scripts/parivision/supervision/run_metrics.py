@@ -25,7 +25,8 @@ from parivision.scheduling.scheduled import read_state
 from parivision.slots import moment_of
 
 MANUAL = "manual"  # the job of a run by hand
-_BY_SCHEDULE = ("scheduled", "catch-up", "policy", "alert")
+_OF_JOBS = ("scheduled", "catch-up")  # the job is one of the schedule's
+_BY_SCHEDULE = (*_OF_JOBS, "policy", "alert")
 _VERDICTS = {"ok": 0, "drift": 1}  # "insufficient data" is neither
 
 
@@ -59,21 +60,38 @@ def collect(place: Place) -> Iterator[Metric]:
     """
     records = place.records.newest()
     newest = next(iter(Snapshots(place.data_dir).list()), None)
-    yield from _of_jobs(records)
+    schedule = _schedule(place, records)
+    yield from _of_jobs(records, schedule)
     yield from _of_tasks(records)
-    yield from _of_schedule(place, records)
+    yield from _of_slots(place, schedule, records)
     yield from _of_shots(records, newest)
     yield from _of_models(place, records, newest)
 
 
-def _of_jobs(records: list[RunRecord]) -> Iterator[Metric]:
-    """Of each job's newest runs; `records` come newest first."""
+def _schedule(place: Place, records: list[RunRecord]) -> Schedule | None:
+    """Where something starts runs for it, by cron or otherwise; a fault in it is for `doctor` to say."""
+    if (place.root / FILE).exists() and (any(r.about.trigger in _BY_SCHEDULE for r in records) or is_installed(place)):
+        with contextlib.suppress(ScheduleError):
+            return read_schedule(place.root)
+    return None
+
+
+def _of_jobs(records: list[RunRecord], schedule: Schedule | None) -> Iterator[Metric]:
+    """Of each job's newest runs; `records` come newest first.
+
+    A job that was taken out of the schedule is told of no more: nothing would ever end the alert on its last failure.
+    """
+    gone = set()
+    if schedule:
+        gone = {r.about.job for r in records if r.about.trigger in _OF_JOBS and r.about.job not in schedule.jobs}
     good: dict[str, float | None] = {}
     ended: dict[str, float | None] = {}
     took: dict[str, float | None] = {}
     failed: dict[str, float | None] = {}
     for record in records:
         job = record.about.job or MANUAL
+        if job in gone:
+            continue
         begun, end = _moment(record.started_at), _moment(record.finished_at)
         if end is not None and record.outcome != "running":
             ended.setdefault(job, end)
@@ -102,14 +120,11 @@ def _of_tasks(records: list[RunRecord]) -> Iterator[Metric]:
     )
 
 
-def _of_schedule(place: Place, records: list[RunRecord]) -> Iterator[Metric]:
-    """The slots to come; only where something starts runs for them, by cron or otherwise."""
+def _of_slots(place: Place, schedule: Schedule | None, records: list[RunRecord]) -> Iterator[Metric]:
+    """The slots to come."""
     due: dict[str, float | None] = {}
-    if (place.root / FILE).exists() and (any(r.about.trigger in _BY_SCHEDULE for r in records) or is_installed(place)):
-        # A fault in it is for `doctor` and `schedule validate` to say; what the runs came to must be told all the same.
-        with contextlib.suppress(ScheduleError):
-            schedule = read_schedule(place.root)
-            due = {job: _next_slot(place, schedule, job, records).timestamp() for job in schedule.jobs}
+    if schedule:
+        due = {job: _next_slot(place, schedule, job, records).timestamp() for job in schedule.jobs}
     name, meaning = "parivision_schedule_next_timestamp_seconds", "The job's first slot that no run was for yet."
     yield gauge(name, meaning, due, "job")
 
