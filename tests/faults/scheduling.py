@@ -25,7 +25,7 @@ jobs:
 
 
 def lately() -> datetime:
-    """The beginning of the hour: a slot that is at most an hour old."""
+    """Two minutes ago: a slot that is on time."""
     return datetime.now(UTC).replace(second=0, microsecond=0) - timedelta(minutes=2)
 
 
