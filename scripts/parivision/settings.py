@@ -19,13 +19,26 @@ def workspace_root() -> Path:
     return Path(home).expanduser().resolve() if home else Path(__file__).resolve().parents[2]
 
 
+def _data_dir() -> Path:
+    """Where no variable says otherwise: what `env.yaml` names, for a build takes it from there."""
+    import yaml  # who was given the folder, as every kernel is, does without
+
+    root = workspace_root()
+    try:
+        named = yaml.safe_load((root / "env.yaml").read_text(encoding="utf-8"))["data_dir"]
+    except (OSError, ValueError, yaml.YAMLError, TypeError, LookupError, RecursionError):
+        named = None  # a build says what is wrong with the file; all else can go on without it
+    return root / (named if named and isinstance(named, str) else ".data")
+
+
 class Settings(BaseSettings):
     """What an installation decides; secrets are wrapped, so that no repr, log or notebook shows them.
 
     Attributes
     ----------
     data_dir : Path
-        Where a build keeps its store, models and metadata; a relative path counts from the workspace root.
+        Where a build keeps its store, models and metadata; a relative path counts from the workspace root. Where it
+        is not set, `data_dir` of `env.yaml`.
     mongodb_uri : SecretStr or None
         Connection string of a MongoDB server; shots are kept there where it is set, in DuckDB otherwise.
     mongodb_database : str
@@ -115,7 +128,7 @@ class Settings(BaseSettings):
     # An empty variable (`PARIVISION_MONGODB_URI=`) is how a shell or a compose file says "not set".
     model_config = SettingsConfigDict(env_prefix="PARIVISION_", env_ignore_empty=True, extra="ignore")
 
-    data_dir: Path = Field(default_factory=lambda: workspace_root() / ".data")
+    data_dir: Path = Field(default_factory=_data_dir)
     mongodb_uri: SecretStr | None = None
     mongodb_database: str = Field(default="parivision", min_length=1, max_length=63, pattern=r"^[A-Za-z0-9_-]+$")
     mlflow_tracking_uri: str | None = Field(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -180,6 +181,18 @@ def test_what_is_refused_before_it_begins_leaves_a_record_too(toy: Workspace) ->
     assert record.problem is not None
     assert record.problem.kind == "set-up"
     assert "test_share = 7" in record.problem.message
+
+
+def test_where_env_yaml_keeps_data_elsewhere_every_command_looks_there(toy: Workspace) -> None:
+    toy.edit("env.yaml", "data_dir: .data", "data_dir: elsewhere")
+    toy = replace(toy, data_dir="elsewhere")
+    put_schedule(toy, lately())
+    assert parivision(toy, "schedule", "run", "refresh", TOY_FAULT="raise").returncode == 1
+    assert "refresh" in parivision(toy, "alerts", "list").stdout
+    assert records(toy)[0].run_id in parivision(toy, "runs", "list").stdout
+    assert parivision(toy, "schedule", "watch").returncode == 0
+    assert {record.parameters["data_dir"] for record in records(toy)} == {"elsewhere"}, "or all would run anew by hand"
+    assert not (toy.folder / ".data").exists()
 
 
 @pytest.fixture

@@ -55,3 +55,21 @@ def test_a_setting_that_cannot_be_meant_is_named(workspace: Path, monkeypatch: p
     monkeypatch.setenv("PARIVISION_MONGODB_DATABASE", "a b/c")
     with pytest.raises(ParameterError, match="PARIVISION_MONGODB_DATABASE"):
         get_settings()
+
+
+def test_data_lie_where_the_variable_says_then_env_yaml(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that every command looks where a build keeps them."""
+    (workspace / "env.yaml").write_text("seed: 7\ndata_dir: kept/data\n")
+    assert get_settings().data_dir == workspace / "kept" / "data"
+    get_settings.cache_clear()
+    monkeypatch.setenv("PARIVISION_DATA_DIR", ".data")
+    assert get_settings().data_dir == workspace / ".data"
+
+
+@pytest.mark.parametrize(
+    "text", ["", "data_dir:", "data_dir: 3", "- 3", "{", "\x00", "data_dir: [a]", "[" * 100_000], ids=range(8)
+)
+def test_a_faulty_env_yaml_keeps_nobody_from_the_data(workspace: Path, text: str) -> None:
+    """A build says what is wrong with it."""
+    (workspace / "env.yaml").write_text(text)
+    assert get_settings().data_dir == workspace / ".data"

@@ -202,13 +202,12 @@ def _place() -> _Place:
     from parivision.runs import RunRecords
     from parivision.settings import get_settings, workspace_root
 
-    root, data_dir, parameters = workspace_root(), get_settings().data_dir, {}
+    root, data_dir = workspace_root(), get_settings().data_dir
+    parameters: dict[str, Any] = {}
     try:
         parameters = parameters_of_workspace(root)
     except ParameterError as error:  # runs are shown nevertheless
         click.echo(f"parivision: {error}", err=True)
-    if data_dir == root / ".data":  # as a build does it: the setting, where one was made, comes first
-        data_dir = root / str(parameters.get("data_dir", ".data"))
     return _Place(root, data_dir, parameters, RunRecords(data_dir))
 
 

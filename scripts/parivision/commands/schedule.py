@@ -109,10 +109,10 @@ def validate() -> None:
 def remove(cron_file: str | None) -> None:
     """Take the schedule of this workspace out of cron, wherever it is; all other lines stay as they are."""
     from parivision.scheduling import crontab, scheduled
-    from parivision.settings import workspace_root
+    from parivision.settings import get_settings, workspace_root
 
     root = workspace_root()
-    data_dir = scheduled.data_dir_of(root)
+    data_dir = get_settings().data_dir
     known = [Path(cron_file)] if cron_file else []
     state = scheduled.read_state(data_dir)
     found = crontab.installed(root, *known, *([Path(state.file)] if state.file else []))

@@ -31,7 +31,6 @@ from parivision.operations import lock
 from parivision.operations.inputs import parameters_of_workspace
 from parivision.published.snapshots import FOLDER as SNAPSHOTS
 from parivision.published.snapshots import Snapshots
-from parivision.scheduling.scheduled import data_dir_of
 from parivision.settings import Settings, get_settings, workspace_root
 from parivision.store import open_store
 from parivision.store.base import SCHEMA_VERSION
@@ -88,7 +87,7 @@ def make(target: Path | None = None, *, all_reports: bool = False) -> Made:
         There is nothing to keep, something can't be read, or the target can't be written; nothing is left then.
     """
     settings, root = get_settings(), workspace_root()
-    data_dir = data_dir_of(root)
+    data_dir = get_settings().data_dir
     if not data_dir.is_dir():
         raise PariVisionError(f"there is no data folder {data_dir} to back up: run `parivision build` first")
     moment = datetime.now(UTC)

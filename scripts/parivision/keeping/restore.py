@@ -30,7 +30,6 @@ from parivision.keeping.swapping import check_movable, swap
 from parivision.operations import lock
 from parivision.operations.inputs import parameters_of_workspace
 from parivision.published.snapshots import Snapshots
-from parivision.scheduling.scheduled import data_dir_of
 from parivision.settings import Settings, get_settings, workspace_root
 from parivision.store import transfer
 from parivision.store.base import SCHEMA_VERSION
@@ -111,7 +110,7 @@ def restore(archive: Path, into_store: StoreName | None = None, *, force: bool =
     root = workspace_root()
     archive = archive.resolve()  # it may lie in the folder that is put aside
     _check_layout(archive, bundle.read_manifest(archive))
-    data_dir = check_movable(_data_dir(root))
+    data_dir = check_movable(_data_dir())
     stamp = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
     while any(data_dir.parent.glob(f"*.before-{stamp}")) or any(root.glob(f"*.before-{stamp}")):
         stamp += "-2"
@@ -366,9 +365,9 @@ def _relocate(database: Path, artifacts: Path) -> None:
         connection.commit()
 
 
-def _data_dir(root: Path) -> Path:
+def _data_dir() -> Path:
     try:
-        return data_dir_of(root)
+        return get_settings().data_dir
     except ParameterError as error:
         raise PariVisionError(f"nothing was restored: {error}") from error
 

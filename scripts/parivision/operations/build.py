@@ -84,8 +84,9 @@ def build(
     """
     root = workspace_root()
     values = {**parameters_of_workspace(root), **overrides}
-    if "data_dir" not in overrides and get_settings().data_dir != root / ".data":
-        values["data_dir"] = str(get_settings().data_dir)
+    chosen = get_settings().data_dir
+    if "data_dir" not in overrides and chosen != root / str(values.get("data_dir", ".data")):
+        values["data_dir"] = str(chosen)
     parameters = check_parameters(values)
     about = about or About(slot=parameters.slot)
     values = parameters.model_dump()

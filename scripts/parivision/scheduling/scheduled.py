@@ -18,9 +18,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from parivision.errors import PariVisionError
 from parivision.files import write_atomically
-from parivision.operations.inputs import parameters_of_workspace
 from parivision.operations.lock import Busy, command_line
-from parivision.parameters import Parameters
 from parivision.runs import About, Problem, RunRecord, RunRecords, Trigger
 from parivision.scheduling.crontab import LOG
 from parivision.scheduling.schedule import FILE, Schedule, ScheduleError, read_schedule
@@ -98,10 +96,7 @@ class Desk:
     def open(cls, say: Say | None = None) -> Desk:
         """The desk of this workspace; ScheduleError where schedule.yaml will not do."""
         root = workspace_root()
-        data_dir = data_dir_of(root)
-        # As a build does: whatever asks for the data folder from here on means this one.
-        os.environ["PARIVISION_DATA_DIR"] = str(data_dir)
-        get_settings.cache_clear()
+        data_dir = get_settings().data_dir
         return cls(root, data_dir, read_schedule(root), RunRecords(data_dir), say or _to_log)
 
     def state(self) -> State:
@@ -124,14 +119,6 @@ def read_state(data_dir: Path) -> State:
         return State.model_validate_json((data_dir / _STATE).read_text(encoding="utf-8"))
     except (OSError, ValidationError):
         return State()
-
-
-def data_dir_of(root: Path) -> Path:
-    """Where a scheduled build of a workspace keeps what it makes."""
-    chosen = get_settings().data_dir
-    if chosen != root / ".data":
-        return chosen
-    return root / str(parameters_of_workspace(root).get("data_dir", Parameters.model_fields["data_dir"].default))
 
 
 def find_due(schedule: Schedule, job: str, records: Iterable[RunRecord], settled: datetime, now: datetime) -> Due:

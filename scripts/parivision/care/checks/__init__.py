@@ -97,11 +97,8 @@ class Place:
             parameters = parameters_of_workspace(root)
         except ParameterError as error:
             parameters_error = str(error)
-        data_dir = settings.data_dir
-        if data_dir == root / ".data":  # as a build does it: the setting, where one was made, comes first
-            data_dir = root / str(parameters.get("data_dir", ".data"))
         reports_dir = root / str(parameters.get("reports_dir", "reports"))
-        return cls(root, data_dir, reports_dir, parameters, settings, parameters_error, settings_error)
+        return cls(root, settings.data_dir, reports_dir, parameters, settings, parameters_error, settings_error)
 
     @property
     def records(self) -> RunRecords:
