@@ -30,3 +30,5 @@ def read_yaml(path: Path, error: type[PariVisionError], restore: str = "restore 
         mark = getattr(found, "problem_mark", None)
         where = f", line {mark.line + 1}" if mark else ""
         raise error(f"{path}{where} is not YAML: {str(found).splitlines()[0]}; correct it") from found
+    except RecursionError as found:
+        raise error(f"{path} is nested too deep to be meant; correct it") from found

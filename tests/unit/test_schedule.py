@@ -194,6 +194,7 @@ def test_the_projects_own_schedule_is_sound(root: Path) -> None:
         ("refresh:", "manual:", "job 'manual': a job's name is"),
         (TEXT, "", "must hold zone, catch_up and jobs"),
         (TEXT, "zone: [", "line 1 is not YAML"),
+        (TEXT, "[" * 100_000, "is nested too deep to be meant"),
         ("jobs:", "5: 5\njobs:", "every key must be a name"),
     ],
 )
