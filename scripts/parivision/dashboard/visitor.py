@@ -141,6 +141,7 @@ class Visitor:
         while True:
             message = await asyncio.wait_for(self._line.read_message(), seconds)
             if message is None:
+                self.vanish()
                 return {"closed": self._line.close_code}
             assert isinstance(message, bytes)
             _, parts = deserialize_msg_from_ws_v1(message)  # type: ignore[no-untyped-call]
