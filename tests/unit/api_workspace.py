@@ -17,6 +17,7 @@ import pandas as pd
 import uvicorn
 from fastapi import APIRouter
 from fastapi.testclient import TestClient
+from temporary import shared_folder
 
 from parivision import etl, sources
 from parivision.api.app import Options, create_app
@@ -63,7 +64,7 @@ def workspace(folder: Path) -> Path:
 
 @functools.cache
 def _made() -> Path:
-    data_dir = Path(tempfile.mkdtemp(prefix="api-")) / ".data"
+    data_dir = shared_folder("api") / ".data"
     data_dir.mkdir()
     earlier = halves()[0]
     earlier = earlier.assign(place_known=place_known(earlier))

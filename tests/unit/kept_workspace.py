@@ -8,7 +8,6 @@ import shutil
 import sqlite3
 import subprocess
 import sys
-import tempfile
 from collections.abc import Callable
 from contextlib import closing
 from datetime import UTC, datetime
@@ -18,6 +17,7 @@ from typing import Any
 import numpy as np
 from click.testing import CliRunner, Result
 from simulated_shots import features, league
+from temporary import shared_folder
 from test_store import T0, T1, make_raw, make_rejects, make_shots
 
 from parivision.champions import Champion, Champions
@@ -37,7 +37,7 @@ def kept_workspace(folder: Path, *, seed: int = 0, model: str = "zone_rate") -> 
 
 @functools.cache
 def _made(seed: int, model: str) -> Path:
-    folder = Path(tempfile.mkdtemp(prefix="kept-")) / "workspace"
+    folder = shared_folder("kept") / "workspace"
     data = folder / ".data"
     with DuckDBStore(data / "shots.duckdb") as store:
         store.put_raw(make_raw(5))
@@ -73,7 +73,7 @@ def _made(seed: int, model: str) -> Path:
 
 @functools.cache
 def _champion(model: str) -> Path:
-    data_dir = Path(tempfile.mkdtemp(prefix="kept-"))
+    data_dir = shared_folder("kept")
     fitted = CANDIDATES[model]("pre_shot")
     made = league()["made"].to_numpy(float)[:1000]
     fitted.fit(features().head(1000), made, np.ones(len(made)))

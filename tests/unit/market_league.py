@@ -7,7 +7,6 @@ added to final scores as BetsAPI would report them.
 from __future__ import annotations
 
 import functools
-import tempfile
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -15,6 +14,7 @@ from pathlib import Path
 import duckdb
 import numpy as np
 import pandas as pd
+from temporary import shared_folder
 
 from parivision import court
 from parivision.files import write_json
@@ -79,7 +79,7 @@ def made(days: int = 70, skill: float = 0.05, seed: int = 3) -> Made:
             final = [points[0] + int(rng.binomial(24, 0.77)), points[1] + int(rng.binomial(22, 0.77))]
             final[0] += final[0] == final[1]
             games.append((game_id, when, home, away, *points, *final))
-    folder = Path(tempfile.mkdtemp(prefix="market-")) / ".data"
+    folder = shared_folder("market") / ".data"
     _write(folder, pd.concat(tables, ignore_index=True))
     columns = ["game_id", "game_date", "home", "away", "home_points", "away_points", "home_final", "away_final"]
     return Made(folder, pd.DataFrame(games, columns=columns))

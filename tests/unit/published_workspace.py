@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import functools
 import shutil
-import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from temporary import shared_folder
 
 from parivision import drift, etl, evaluation, report_card, sources, training
 from parivision.champions import Champion, Champions
@@ -41,7 +41,7 @@ def workspace(folder: Path) -> Path:
 
 @functools.cache
 def _made() -> Path:
-    data_dir = Path(tempfile.mkdtemp(prefix="published-")) / ".data"
+    data_dir = shared_folder("published") / ".data"
     data_dir.mkdir()
     raw = _hostile(sources.collect("virtual", league=League(seed=7, shots=SHOTS), cache_dir=data_dir))
     with DuckDBStore(data_dir / "shots.duckdb") as store:
