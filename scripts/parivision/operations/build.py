@@ -6,11 +6,9 @@ import contextlib
 import logging
 import os
 import re
-import signal
 import sys
-import threading
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +21,7 @@ from parivision.operations import archive, kernels, lock
 from parivision.operations.inputs import input_state, parameters_of_workspace, told_state
 from parivision.operations.plan import Plan
 from parivision.operations.recording import Recorder, forget_dead
+from parivision.operations.stopping import Stopped, heeded, stopped_by_sigterm
 from parivision.parameters import check_parameters
 from parivision.runs import About, FaultKind, Problem, RunRecord
 from parivision.secrets import redact
@@ -36,10 +35,6 @@ class RunFailed(PariVisionError):
     def __init__(self, record: RunRecord) -> None:
         super().__init__(record.problem.message if record.problem else f"run {record.run_id} failed")
         self.record = record
-
-
-class Stopped(KeyboardInterrupt):
-    """Somebody sent SIGTERM; like Ctrl-C, but with an exit code of its own."""
 
 
 def build(
@@ -101,7 +96,7 @@ def build(
 
     lock.hold(data_dir / "build.lock")
     try:
-        with contextlib.chdir(root), _stopped_by_sigterm():
+        with contextlib.chdir(root), stopped_by_sigterm():
             recorder = Recorder(parameters, about, plan.to_dict(), root)
             forget_dead(recorder.records)
             record, ran = _run(values, plan, recorder, patient)
@@ -129,25 +124,6 @@ def _summary(reports: Path) -> dict[str, Any]:
     """What the portal's notebook wrote last; nothing before it ran for the first time."""
     path = reports / "summary.json"
     return dict(read_json(path)) if path.exists() else {}
-
-
-@contextlib.contextmanager
-def _stopped_by_sigterm() -> Iterator[None]:
-    """Turn SIGTERM into an exception, so that all that Ctrl-C tidies up is tidied up."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def stop(number: int, frame: Any) -> None:
-        # Once: a second signal must not interrupt the tidying up.
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        raise Stopped
-
-    before = signal.signal(signal.SIGTERM, stop)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def _check_services(parameters: Mapping[str, Any], patient: bool) -> None:
@@ -213,6 +189,7 @@ def _run(values: dict[str, Any], plan: Plan, recorder: Recorder, patient: bool) 
             with _quiet_stdout():
                 dag.build(force=plan.force, show_progress=False)
         except KeyboardInterrupt as error:
+            heeded()
             how = "SIGTERM" if isinstance(error, Stopped) else "Ctrl-C"
             recorder.fail(Problem(kind="stopped", message=f"stopped by {how}"))
             kernels.end_all()
