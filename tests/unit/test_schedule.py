@@ -196,6 +196,14 @@ def test_the_projects_own_schedule_is_sound(root: Path) -> None:
         (TEXT, "zone: [", "line 1 is not YAML"),
         (TEXT, "[" * 100_000, "is nested too deep to be meant"),
         ("jobs:", "5: 5\njobs:", "every key must be a name"),
+        ("jobs:", "zone: UTC\njobs:", "line 3 will not do: zone is there twice"),
+        (TEXT, TEXT + TEXT[TEXT.index("  refresh:") :], "refresh is there twice"),
+        ("seed: 3", "seed: 2026-02-30", "holds a value that cannot be read (day is out of range for month)"),
+        ("seed: 3", "seed: !!int x", "cannot be read"),
+        ("seed: 3", "seed: !!bool x", "cannot be read"),
+        ("seed: 3", "seed: !!timestamp x", "cannot be read"),
+        ("seed: 3", "seed: " + "9" * 5000, "cannot be read"),
+        ("seed: 3", "[seed]: 3", "will not do: found unhashable key"),
     ],
 )
 def test_a_mistake_is_one_line_that_names_file_job_and_key(workspace: Path, old: str, new: str, said: str) -> None:
