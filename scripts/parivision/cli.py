@@ -54,7 +54,7 @@ def _option(name: str) -> click.Option:
     return click.Option([f"--{name.replace('_', '-')}", name], type=kind, help=info.description)
 
 
-def _build(force: bool, only: tuple[str, ...], start_at: str, hold: tuple[str, ...], **given: Any) -> None:
+def _build(force: bool, only: tuple[str, ...], start_at: str | None, hold: tuple[str, ...], **given: Any) -> None:
     """Run the pipeline: only what is out of date. Any parameter of env.yaml can be overridden."""
     from parivision.operations import build as operation
 
@@ -62,15 +62,21 @@ def _build(force: bool, only: tuple[str, ...], start_at: str, hold: tuple[str, .
     if overrides.get("path"):
         overrides["path"] = ",".join(from_here(part) for part in overrides["path"].split(","))
     started = time.monotonic()
-    summary = operation.build(overrides, force, only=_several(only), start_at=start_at, hold=_several(hold))
+    if start_at is not None and not start_at.strip():
+        raise click.UsageError("--from names no notebook.")
+    names, held = _several("--only", only), _several("--hold", hold)
+    summary = operation.build(overrides, force, only=names, start_at=start_at or "", hold=held)
     click.echo(operation.say(summary))
     ran = f"{summary['ran']} of the notebooks ran" if summary["ran"] else "nothing to do: every report is up to date"
     click.echo(f"Time      {time.monotonic() - started:.0f} s; {ran}")
 
 
-def _several(given: tuple[str, ...]) -> tuple[str, ...]:
+def _several(option: str, given: tuple[str, ...]) -> tuple[str, ...]:
     """Names that were given one by one or separated by commas."""
-    return tuple(name.strip() for part in given for name in part.split(",") if name.strip())
+    names = tuple(name.strip() for part in given for name in part.split(",") if name.strip())
+    if given and not names:  # such as "$TASK" of a shell in which it is not set, which must not run everything
+        raise click.UsageError(f"{option} names no notebook.")
+    return names
 
 
 cli.add_command(
@@ -82,7 +88,7 @@ cli.add_command(
             *(_option(name) for name in Parameters.model_fields if name != "input_state"),
             click.Option(["--force"], is_flag=True, help="run every notebook, whatever its state"),
             click.Option(["--only"], multiple=True, metavar="TASK", help="run this notebook and nothing else; several"),
-            click.Option(["--from", "start_at"], default="", metavar="TASK", help="run this and what follows from it"),
+            click.Option(["--from", "start_at"], metavar="TASK", help="run this and what follows from it"),
             click.Option(["--hold"], multiple=True, metavar="TASK", help="leave this as it is, though out of date"),
         ],
     )

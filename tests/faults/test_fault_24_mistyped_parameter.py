@@ -32,6 +32,8 @@ def _is_refused(result: subprocess.CompletedProcess[str], toy: Workspace, *named
         (["--test-share", "7"], ["test_share", "7"]),
         (["--date-from", "20/11/2019"], ["date_from", "20/11/2019"]),
         (["--source", "archive"], ["path", "archive"]),
+        (["--only", " , "], ["--only names no notebook"]),
+        (["--from", ""], ["--from names no notebook"]),
     ],
     ids=" ".join,
 )  # fmt: skip

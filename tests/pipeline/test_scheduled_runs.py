@@ -233,8 +233,13 @@ def test_one_broken_job_does_not_keep_the_watch_from_the_rest(toy: Workspace) ->
 def test_a_slot_can_be_asked_for_and_a_job_run_at_once(toy: Workspace) -> None:
     due = lately()
     put_schedule(toy, due)
-    for slot, said in (("soon", "is no time such as"), (iso(due + DAY), "is not past yet"),
-                       (iso(due - timedelta(minutes=7)), "is no slot of refresh; the one before is")):  # fmt: skip
+    for slot, said in (
+        ("soon", "is no time such as"),
+        ("0001-01-01T00:00+14:00", "is no slot of refresh"),
+        ("9999-12-31T23:59", "is no slot of refresh"),
+        (iso(due + DAY), "is not past yet"),
+        (iso(due - timedelta(minutes=7)), "is no slot of refresh; the one before is"),
+    ):
         refused = parivision(toy, "schedule", "run", "refresh", "--slot", slot)
         assert refused.returncode == 2
         assert said in last_line(refused)
@@ -301,6 +306,13 @@ def test_a_backfill_builds_past_slots_in_order_and_goes_on_where_it_stopped(toy:
     assert "has no past slot from 2050-01-01 to 2050-01-02" in last_line(none)
     back = parivision(toy, "backfill", "--from", "2026-02-02", "--to", "2026-02-01")
     assert (back.returncode, "is before --from" in last_line(back)) == (2, True)
+    early = parivision(toy, "backfill", "--from", "0001-01-01", "--to", "2026-02-01")
+    assert (early.returncode, "before the league's first season" in last_line(early)) == (2, True)
+    until_now = parivision(toy, "backfill", "--from", days[1], "--to", "9999-12-31", "--dry-run")
+    assert "1 slot of refresh to build, 3 done before" in until_now.stdout
+    typo = parivision(toy, "backfill", *days, "--only", "clean_shot")
+    assert (typo.returncode, "did you mean clean_shots?" in last_line(typo)) == (1, True)
+    assert len(records(toy)) == 4, "a slip of the pen is no run"
 
 
 @pytest.mark.slow

@@ -18,6 +18,7 @@ if TYPE_CHECKING:  # half a second to import: not for those who only ask for hel
     from parivision.scheduling.scheduled import Desk
 
 EXIT_ERROR = 1
+_FIRST_SEASON = 1946
 _CRON_D = click.option(
     "--cron-d",
     "cron_file",
@@ -216,14 +217,19 @@ def backfill(first: datetime, last: datetime, job: str, only: tuple[str, ...], f
     """Build past slots of a job one by one; what is done well is passed over. The reports end at the last of them."""
     from parivision.scheduling import backfill as operation
     from parivision.scheduling import scheduled
+    from parivision.scheduling.schedule import check_notebooks
 
     if last < first:
         raise click.UsageError(f"--to {last:%Y-%m-%d} is before --from {first:%Y-%m-%d}.")
+    if first.year < _FIRST_SEASON:
+        raise click.UsageError(f"--from {first:%Y-%m-%d} is before the league's first season, {_FIRST_SEASON}-47.")
     desk, now = scheduled.Desk.open(click.echo), datetime.now(UTC)
     names = tuple(name.strip() for part in only for name in part.split(",") if name.strip())
+    check_notebooks(names, desk.root)
     plan = operation.Plan(job, first.date(), last.date(), names, force=force)
     waiting, done = operation.open_slots(desk, plan, now)
-    click.echo(f"{len(waiting)} slots of {job} to build" + (f", {done} done before" if done else ""))
+    slots = "slot" if len(waiting) == 1 else "slots"
+    click.echo(f"{len(waiting)} {slots} of {job} to build" + (f", {done} done before" if done else ""))
     if dry_run:
         for slot in waiting:
             click.echo(f"  {_both(slot, desk.schedule)}")
@@ -266,6 +272,8 @@ def _a_slot(text: str, job: str, schedule: Schedule, now: datetime) -> datetime:
         given = datetime.fromisoformat(text)
     except ValueError:
         raise click.UsageError(f"--slot {text!r} is no time such as 2026-11-22T10:30+00:00.") from None
+    if not _FIRST_SEASON <= given.year <= now.year + 1:  # at the ends of the calendar, zones lead out of it
+        raise click.UsageError(f"--slot {text} is no slot of {job}.")
     slot = (given if given.tzinfo else given.replace(tzinfo=schedule.time_zone)).astimezone(UTC)
     before = schedule.last_slot(job, slot)
     if slot > now or before != slot:

@@ -45,7 +45,8 @@ def open_slots(desk: Desk, plan: Plan, now: datetime) -> tuple[list[datetime], i
     """
     zone = desk.schedule.time_zone
     begins = datetime.combine(plan.first, time(), zone) - timedelta(seconds=1)
-    ends = datetime.combine(plan.last + timedelta(days=1), time(), zone) - timedelta(seconds=1)
+    last = min(plan.last, now.astimezone(zone).date())  # 9999-12-31, which no day follows, stands for until now
+    ends = datetime.combine(last + timedelta(days=1), time(), zone) - timedelta(seconds=1)
     slots = desk.schedule.slots(plan.job, begins, min(ends, now))
     if not slots:
         raise PariVisionError(

@@ -193,11 +193,20 @@ def read_schedule(root: Path) -> Schedule:
             raise ScheduleError(
                 f"{path}, job {name!r}: a job's name is one of up to 32 letters, digits and _; rename it"
             )
-        for task in job.hold:
-            if task not in notebooks:
-                hint = _did_you_mean(task, notebooks, f"there are {', '.join(notebooks)}")
-                raise ScheduleError(f"{path}, job {name}, hold: there is no notebook {task!r}; {hint}")
+        _check_known(job.hold, notebooks, f"{path}, job {name}, hold: ")
     return schedule
+
+
+def check_notebooks(names: Iterable[str], root: Path) -> None:
+    """Whether the pipeline has notebooks of these names; ScheduleError names the first that it has not."""
+    _check_known(names, _notebooks(root), "")
+
+
+def _check_known(names: Iterable[str], notebooks: list[str], where: str) -> None:
+    for name in names:
+        if name not in notebooks:
+            hint = _did_you_mean(name, notebooks, f"there are {', '.join(notebooks)}")
+            raise ScheduleError(f"{where}there is no notebook {name!r}; {hint}")
 
 
 def check_jobs(schedule: Schedule, root: Path, now: datetime) -> None:
