@@ -192,7 +192,7 @@ def own_parameters(record: RunRecord, usual: Mapping[str, Any]) -> list[tuple[st
 
 def loss_of(record: RunRecord) -> str:
     """The pre-shot model's log loss."""
-    loss = number((record.metrics.get("pre_shot") or {}).get("log_loss"))
+    loss = number(record.metrics.get("pre_shot", {}).get("log_loss"))
     return NOTHING if loss is None else f"{loss:.4f}"
 
 

@@ -147,9 +147,9 @@ class RunRecord(_Strict):
     problem: Problem | None = None
     data: dict[str, Any] = {}
     rows: dict[str, Any] = {}
-    metrics: dict[str, Any] = {}
+    metrics: dict[str, dict[str, Any]] = {}
     drift: dict[str, Any] = {}
-    decisions: dict[str, Any] = {}
+    decisions: dict[str, dict[str, Any]] = {}
     simulated: bool | None = None
     store_told: bool = False
 
@@ -254,7 +254,9 @@ class RunRecords:
                 what = "no run on record ended well" if self.ids() and name == "last-ok" else "no run is recorded"
                 raise PariVisionError(f"{what} in {self.folder} yet: run `parivision build`")
             return found[0]
-        matches = [run_id for run_id in self.ids() if run_id == name] or [i for i in self.ids() if i.startswith(name)]
+        matches = [run_id for run_id in self.ids() if run_id == name]
+        if not matches and name:
+            matches = [run_id for run_id in self.ids() if run_id.startswith(name)]
         if len(matches) != 1:
             what = f"{len(matches)} runs begin with {name!r}" if matches else f"there is no run {name!r}"
             raise PariVisionError(f"{what}; `parivision runs list` shows them")

@@ -76,10 +76,15 @@ class TestWhatIsOnDisk:
             {"finished_at": "2026-11-22T05:30:00"},
             {"about": About(slot="noon")},
             {"tasks": [TaskRecord(task="clean_shots", started_at="24:61")]},
+            {"metrics": {"pre_shot": 5}},
+            {"decisions": {"pre_shot": "kept"}},
         ],
         ids=str,
     )
-    def test_a_record_with_a_time_that_is_none_is_damaged(self, records: RunRecords, broken: dict[str, Any]) -> None:
+    @pytest.mark.filterwarnings("ignore:Pydantic serializer warnings")
+    def test_a_record_with_a_time_or_table_that_is_none_is_damaged(
+        self, records: RunRecords, broken: dict[str, Any]
+    ) -> None:
         before = [record.run_id for record in records.newest()]
         path = records.folder / "20300101T000000Z-refresh.json"
         record = a_record(0).model_copy(update={"run_id": path.stem, **broken})
@@ -94,6 +99,13 @@ class TestWhatIsOnDisk:
         assert records.damaged() == [path]
         with pytest.raises(PariVisionError, match="is no record of a run"):
             records.get("20261115")
+
+    def test_no_name_is_no_beginning(self, records: RunRecords) -> None:
+        """Such as "$RUN" of a shell in which it is not set."""
+        for path in sorted(records.folder.glob("*.json"))[1:]:
+            path.unlink()
+        with pytest.raises(PariVisionError, match="there is no run ''"):
+            records.get("")
 
     def test_what_a_newer_version_wrote_can_be_read(self, records: RunRecords) -> None:
         path = records.folder / "20261114T120000Z-refresh.json"

@@ -306,6 +306,8 @@ class TestParameters:
     def test_a_workspace_that_was_moved_keeps_its_data(self, root: Path) -> None:
         record = a_record(0, parameters={"data_dir": "/before/.data"})
         assert parameters_of(record, root, root / ".data") == {"data_dir": str(root / ".data")}
+        odd = a_record(0, parameters={"data_dir": 5})
+        assert parameters_of(odd, root, root / ".data") == {"data_dir": str(root / ".data")}
 
 
 def test_help_loads_nothing_heavy() -> None:

@@ -56,7 +56,7 @@ def parameters_of(record: RunRecord, root: Path, data_dir: Path) -> dict[str, An
     corrected. A workspace that was moved keeps its data where they are now.
     """
     kept = {k: v for k, v in record.parameters.items() if k in Parameters.model_fields and k != "input_state"}
-    if "data_dir" in kept and root / kept["data_dir"] != data_dir:
+    if "data_dir" in kept and root / str(kept["data_dir"]) != data_dir:
         kept["data_dir"] = str(data_dir)
     return kept
 
