@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -140,6 +141,47 @@ def test_a_file_for_cron_d_is_whole_readable_and_goes_with_its_last_block(tmp_pa
     file.write(without_block(file.read(), THERE))
     assert not file.path.exists()
     assert list(tmp_path.iterdir()) == []
+
+
+def second_of(folder: Path) -> int:
+    """What Debian's cron notes of a folder, and compares at its next look."""
+    return int(folder.stat().st_mtime)
+
+
+@pytest.mark.parametrize("text", ["a\n", ""])
+def test_cron_sees_a_file_that_changes_in_the_second_of_another_change(tmp_path: Path, text: str) -> None:
+    """A look of cron's in the middle of that second would otherwise be its last at this folder."""
+    for _ in range(2):  # one of the two begins where a second has time left for all of it
+        (tmp_path / "mine").touch()
+        (tmp_path / "mine").unlink()
+        seen = second_of(tmp_path)
+        CronFile(tmp_path / "parivision", "root").write(text)
+        assert second_of(tmp_path) > seen
+
+
+def test_cron_sees_a_users_crontab_that_changes_in_the_second_of_another_change(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spool, programs = tmp_path / "crontabs", tmp_path / "bin"
+    spool.mkdir()
+    programs.mkdir()
+    (programs / "crontab").write_text(f"#!/bin/sh\n/bin/cat >'{spool}/new' && /bin/mv '{spool}/new' '{spool}/me'\n")
+    (programs / "crontab").chmod(0o755)
+    monkeypatch.setenv("PATH", str(programs))
+    monkeypatch.setattr(crontab, "SPOOLS", (tmp_path / "none", spool))
+    for text in ("a\n", "b\n"):
+        seen = second_of(spool)
+        crontab.UserCrontab().write(text)
+        assert second_of(spool) > seen
+        assert (spool / "me").read_text() == text
+
+
+def test_a_folder_that_changes_in_the_future_is_not_waited_for(tmp_path: Path) -> None:
+    """The clock was put back."""
+    ahead = time.time() + 3600
+    os.utime(tmp_path, (ahead, ahead))
+    CronFile(tmp_path / "parivision", "root").write("a\n")
+    assert second_of(tmp_path) <= time.time()
 
 
 def test_places_that_cron_does_not_read_are_refused(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import re
 import shlex
 import shutil
 import subprocess
+import time
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -27,6 +28,8 @@ from parivision.files import write_atomically
 from parivision.scheduling.schedule import Schedule, instants
 
 CRON_D = Path("/etc/cron.d")
+# Where users' crontabs are: Debian and its kin, then Fedora and its kin.
+SPOOLS = (Path("/var/spool/cron/crontabs"), Path("/var/spool/cron"))
 LOG = Path("logs") / "schedule.log"
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 # Not the full hour, where most jobs of a machine and most slots of a schedule are.
@@ -195,6 +198,20 @@ def without_block(text: str, root: Path) -> str:
     return text[: found[0]] + text[found[1] :] if found else text
 
 
+def _wait_for_a_new_second(folder: Path | None) -> None:
+    """Until a change to a folder of crontabs falls into another second than its last change.
+
+    Debian's cron takes a folder as unchanged while its time of change, in whole seconds, is the one that it noted. So a
+    change in the second of an earlier one, which cron saw meanwhile, would not be seen until the next change.
+    """
+    if folder is None:
+        return
+    second = 1.02  # file systems keep a clock of their own, some milliseconds behind
+    left = int(folder.stat().st_mtime) + second - time.time()
+    if 0 < left <= second:  # a time in the future is another second too: the clock was put back
+        time.sleep(left)
+
+
 class Place(Protocol):
     """A crontab: the user's own, or a file in /etc/cron.d."""
 
@@ -226,6 +243,7 @@ class UserCrontab:
         return done.stdout.decode("utf-8", "surrogateescape") if not done.returncode else ""
 
     def write(self, text: str) -> None:
+        _wait_for_a_new_second(next(filter(Path.is_dir, SPOOLS), None))
         done = self._crontab("-", text) if text else self._crontab("-r")
         if done.returncode:
             said = " ".join(done.stderr.decode("utf-8", "replace").split())
@@ -283,6 +301,9 @@ class CronFile:
             self.path.chmod(0o644)
         else:
             self.path.unlink(missing_ok=True)
+        # Once more where it is over: cron may have looked between the steps of the change.
+        _wait_for_a_new_second(self.path.parent)
+        os.utime(self.path.parent)
 
 
 def owner(root: Path) -> str:
