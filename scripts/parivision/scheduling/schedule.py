@@ -248,12 +248,14 @@ def _first_problem(error: ValidationError | TypeError) -> str:
     if place[:1] == ["jobs"] and len(place) > 1:
         where, place = f", job {place[1]}", place[2:]
     model: type[BaseModel] = Job if where else Schedule
-    key = ".".join(place)
+    key = ".".join(part for part in place if part != "[key]")
     said = problem["msg"].removeprefix("Value error, ")
     if problem["type"] == "extra_forbidden":
         said = f"no such key; {_did_you_mean(key, model.model_fields, 'there are ' + ', '.join(model.model_fields))}"
     elif problem["type"] == "missing":
         said = "it is missing; add it"
+    elif "[key]" in place:
+        said = f"{problem['input']} must be a name; correct it"
     elif problem["type"] != "value_error":
         said = f"{problem['input']!r} will not do: {said[0].lower()}{said[1:]}"
     return f"{where}{', ' + key if key else ''}: {said}"
