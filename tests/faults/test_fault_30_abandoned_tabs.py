@@ -78,7 +78,7 @@ def test_nothing_is_left_when_the_server_stops(data_dir: Path, tmp_path: Path) -
         asyncio.run(Visitor(url).ask("leaders"))
         wait_until(lambda: len(kernels_of(server)) == 2)
         started = [server, *server.children(recursive=True)]
-    _, alive = psutil.wait_procs(started, timeout=10)
+    _, alive = psutil.wait_procs(started, timeout=60)
     assert not alive
     assert list(tmp_path.iterdir()) == []
 
@@ -89,5 +89,5 @@ def test_nothing_is_left_when_the_server_is_killed(data_dir: Path) -> None:  # n
         started = server.children(recursive=True)
         assert len(started) >= 2
         server.kill()
-        _, alive = psutil.wait_procs(started, timeout=10)
+        _, alive = psutil.wait_procs(started, timeout=60)
         assert not alive

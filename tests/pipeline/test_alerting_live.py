@@ -159,7 +159,7 @@ def test_what_is_worse_keeps_the_rest_quiet(tmp_path: Path) -> None:
     with alertmanager(alertmanager_files(tmp_path), tmp_path) as manager:
         ends = (datetime.now(UTC) + timedelta(minutes=5)).isoformat()
         sent = [{"labels": labels, "endsAt": ends} for labels in (*worse, *follows, *others)]
-        assert requests.post(f"{manager.url}/api/v2/alerts", json=sent, timeout=10).ok
+        assert requests.post(f"{manager.url}/api/v2/alerts", json=sent, timeout=60).ok
 
         def found() -> list[dict[str, Any]]:
             alerts = manager.get("/api/v2/alerts")

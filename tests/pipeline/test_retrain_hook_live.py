@@ -63,13 +63,13 @@ def fire(manager: Program, **labels: str) -> None:
         "endsAt": (datetime.now(UTC) + timedelta(minutes=5)).isoformat(),
         "generatorURL": "http://localhost:9090/graph",
     }
-    answer = requests.post(f"{manager.url}/api/v2/alerts", json=[alert], timeout=10)
+    answer = requests.post(f"{manager.url}/api/v2/alerts", json=[alert], timeout=60)
     assert answer.ok, answer.text
 
 
 def metric(at: Program, outcome: str) -> float:
     """How many alerts came to this."""
-    lines = requests.get(f"{at.url}/metrics", timeout=10).text.splitlines()
+    lines = requests.get(f"{at.url}/metrics", timeout=60).text.splitlines()
     (value,) = (
         line.split()[-1] for line in lines if line.startswith(f'parivision_hook_alerts_total{{outcome="{outcome}"')
     )
@@ -83,16 +83,16 @@ def test_an_alert_trains_a_challenger_once_with_its_cause_on_record(toy: Workspa
         with hook(toy) as first, told_by(told, first, tmp_path) as manager:
             fire(manager)
             wait_for(lambda: metric(first, "done") == 1, 120, "the run is done")
-            again = requests.get(f"{manager.url}/api/v2/alerts", timeout=10).json()[0]
+            again = requests.get(f"{manager.url}/api/v2/alerts", timeout=60).json()[0]
             fire(manager)
             wait_for(lambda: told.messages, what="the chat is told too")
         message = {"version": "4", "alerts": [{**again, "status": "firing"}]}
         with hook(toy) as second:
             shown = {"Authorization": f"Bearer {TOKEN}"}
             for _ in range(2):
-                answer = requests.post(f"{second.url}/alertmanager", json=message, headers=shown, timeout=10)
+                answer = requests.post(f"{second.url}/alertmanager", json=message, headers=shown, timeout=60)
                 assert [alert["outcome"] for alert in answer.json()["alerts"]] == ["known"]
-            assert requests.post(f"{second.url}/alertmanager", json=message, timeout=10).status_code == 401
+            assert requests.post(f"{second.url}/alertmanager", json=message, timeout=60).status_code == 401
 
     (record,) = records(toy)
     about = record.about
@@ -135,7 +135,7 @@ def test_a_busy_build_is_waited_for(toy: Workspace) -> None:
     with hook(toy) as at, (toy.data / "build.lock").open("a+") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         shown = {"Authorization": f"Bearer {TOKEN}"}
-        assert requests.post(f"{at.url}/alertmanager", json=message, headers=shown, timeout=10).ok
+        assert requests.post(f"{at.url}/alertmanager", json=message, headers=shown, timeout=60).ok
         log = toy.data / "logs" / "schedule.log"
         wait_for(lambda: log.exists() and "another build is running" in log.read_text(), what="the first try")
         wait_for(lambda: "waits for the build" in at.log.read_text(), what="the hook says that it waits")

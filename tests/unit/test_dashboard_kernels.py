@@ -226,7 +226,7 @@ def test_the_nursery_takes_its_kernels_along(folder: Path) -> None:
         async with kernel(own, folder) as (manager, _):
             process = psutil.Process(manager.provisioner.pid)
             own.close()
-            _, alive = psutil.wait_procs([process], timeout=10)
+            _, alive = psutil.wait_procs([process], timeout=60)
             assert not alive
             assert not await manager.is_alive()
 
@@ -240,7 +240,7 @@ def test_a_dead_nursery_is_replaced(folder: Path) -> None:
     first = own.pid
     assert first is not None
     os.kill(first, signal.SIGKILL)
-    psutil.wait_procs([psutil.Process(first)] if psutil.pid_exists(first) else [], timeout=10)
+    psutil.wait_procs([psutil.Process(first)] if psutil.pid_exists(first) else [], timeout=60)
     try:
 
         async def drill() -> None:
