@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from pathlib import Path
 
 import psutil
@@ -21,7 +22,7 @@ def gone(server: psutil.Process) -> None:
 
 @pytest.mark.parametrize("way", ["closed", "crashed", "never arrived"])
 def test_no_kernel_of_a_tab_that_is_gone(data_dir: Path, way: str) -> None:  # noqa: F811
-    patience = "600" if way == "closed" else "1"  # who closes a tab does not wait for the cull window
+    patience = "600" if way == "closed" else "6"  # who closes a tab does not wait for the cull window
     with serving(data_dir, "--pool", "0", PARIVISION_DASHBOARD_ABANDONED_SECONDS=patience) as (url, server):
 
         async def drill() -> None:
@@ -58,8 +59,26 @@ def test_the_server_does_not_grow_with_its_visitors(data_dir: Path) -> None:  # 
         wait_until(lambda: server.num_fds() <= before + 2)
 
 
+@pytest.mark.slow
+def test_who_comes_after_a_long_silence_keeps_the_session(data_dir: Path) -> None:  # noqa: F811
+    """The pool's kernel has waited longer than a reader may; what it waited for has come."""
+    with serving(data_dir, "--pool", "1", "--idle-minutes", "0.2") as (url, server):
+        wait_until(lambda: len(kernels_of(server)) == 1)
+        time.sleep(15)  # the silence
+
+        async def drill() -> None:
+            visitor = Visitor(url)
+            await visitor.ask("predict")
+            await asyncio.sleep(5)  # a slow line: the server looks for unused kernels twice meanwhile
+            await visitor.connect()
+            await visitor.say(type="open", page="predict", query="")
+            await visitor.leave()
+
+        asyncio.run(drill())
+
+
 def test_an_open_tab_that_nobody_uses_is_told(data_dir: Path) -> None:  # noqa: F811
-    with serving(data_dir, "--pool", "1", "--idle-minutes", "0.05") as (url, server):
+    with serving(data_dir, "--pool", "1", "--idle-minutes", "0.2") as (url, server):
         wait_until(lambda: len(kernels_of(server)) == 1)  # the pool's, which waits for ever
 
         async def drill() -> None:

@@ -9,6 +9,7 @@ import signal
 import time
 from collections import defaultdict
 from contextvars import ContextVar
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -236,6 +237,8 @@ class Kernels(_Pooled):  # type: ignore[misc]
     def _seat(self, kernel_id: str) -> None:
         self.seated.add(kernel_id)
         self._alone_since[kernel_id] = time.monotonic()
+        # What it did in the pool, perhaps hours ago, was no message of this reader.
+        self._kernels[kernel_id].last_activity = datetime.now(UTC)
         self._arriving.discard(_arrival.get(None))
 
     async def start_kernel(self, **kwargs: Any) -> str:
