@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,8 @@ from parivision.runs import FaultKind, Problem
 from parivision.secrets import redact, redact_values
 
 _LAST_LINES = 12
+_KERNEL_STARTS = 3
+_NEVER_STARTED = "Kernel died before replying"  # no cell has run; says jupyter_client
 _DISK_FULL = "the disk is full"
 _ANSI = re.compile(r"\x1b\[[0-9;]*m")  # colours of a traceback
 
@@ -123,16 +126,25 @@ def _execute(given: Path, executed: Path, limits: Limits) -> None:
     # A cell that is cut off leaves tasks of the event loop behind, whose complaints come after the run's last word.
     logging.getLogger("asyncio").setLevel(logging.CRITICAL)
     logging.getLogger("papermill").setLevel(logging.CRITICAL)  # what it says of an error is in the error
+    run = partial(
+        papermill.execute_notebook,
+        str(given),
+        str(executed),
+        progress_bar=False,
+        log_output=False,
+        kernel_manager_class=Kernel,
+        execution_timeout=max(1, round(limits.cell_s)),
+    )
     with Clock(limits) as clock:
         try:
-            papermill.execute_notebook(
-                str(given),
-                str(executed),
-                progress_bar=False,
-                log_output=False,
-                kernel_manager_class=Kernel,
-                execution_timeout=max(1, round(limits.cell_s)),
-            )
+            for left in reversed(range(_KERNEL_STARTS)):
+                try:
+                    run()
+                    break
+                except RuntimeError as error:
+                    # A kernel's ports are looked up first and bound later: somebody else may have taken one meanwhile.
+                    if clock.passed or not left or not str(error).startswith(_NEVER_STARTED):
+                        raise
         except Exception as error:
             if clock.passed:
                 raise TimeoutError(clock.passed) from error
