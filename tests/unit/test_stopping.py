@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
 import time
 
@@ -40,8 +41,9 @@ class _Finalised:
         time.sleep(0.01)  # for the handler to run here
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-def test_one_that_was_dropped_is_raised_again() -> None:
+def test_one_that_was_dropped_is_raised_again_and_nothing_is_said_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[object] = []
+    monkeypatch.setattr(sys, "unraisablehook", said.append)
     before = handlers()
     went_on = False
     with pytest.raises(Stopped), stopped_by_sigterm():
@@ -51,6 +53,8 @@ def test_one_that_was_dropped_is_raised_again() -> None:
     assert went_on
     assert handlers() == before
     assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
+    assert said == []
+    assert sys.unraisablehook == said.append
 
 
 def test_another_thread_changes_nothing() -> None:

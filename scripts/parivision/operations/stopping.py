@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -20,7 +21,7 @@ def stopped_by_sigterm() -> Iterator[None]:
     """Raise `Stopped` in the main thread on SIGTERM; other threads are left alone.
 
     An exception that comes up while Python finalises an object is dropped, and the build would go on. So it is raised
-    again after a while, until `heeded`.
+    again after a while, until `heeded`, and nothing is printed of the first.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -33,11 +34,17 @@ def stopped_by_sigterm() -> Iterator[None]:
         signal.setitimer(signal.ITIMER_REAL, AGAIN_SECONDS)
         raise Stopped
 
+    def quiet(dropped: sys.UnraisableHookArgs) -> None:
+        if not isinstance(dropped.exc_value, Stopped):
+            hook(dropped)
+
+    hook, sys.unraisablehook = sys.unraisablehook, quiet
     alarm = signal.getsignal(signal.SIGALRM)
     before = signal.signal(signal.SIGTERM, stop)
     try:
         yield
     finally:
+        sys.unraisablehook = hook
         if signal.getsignal(signal.SIGALRM) is stop:
             heeded()
             signal.signal(signal.SIGALRM, alarm)
