@@ -34,7 +34,7 @@ def is_clear(line: str, host: str) -> None:
     said = re.search(r"asked (\d+) times in (\d+) s", line)
     assert said, line
     assert int(said[1]) > 1
-    assert int(said[2]) <= 10
+    assert int(said[2]) < 60  # 7 s on a machine that does nothing else
     assert "Start the server or correct PARIVISION_MONGODB_URI" in line
     assert "geheim" not in line
 

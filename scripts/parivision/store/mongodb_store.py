@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pymongo import MongoClient, ReplaceOne, UpdateOne
 from pymongo.errors import AutoReconnect, BulkWriteError, ConfigurationError, InvalidURI, OperationFailure, PyMongoError
-from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
+from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, stop_after_delay, wait_fixed
 
 from parivision.errors import StoreError, StoreUnreachable
 from parivision.store.base import (
@@ -360,7 +360,7 @@ class MongoDBStore(Store):
         """Do something that may be repeated, again after a lost connection, for a bounded time."""
         attempts = Retrying(
             retry=retry_if_exception_type(AutoReconnect),
-            stop=stop_after_delay(_RETRY_S),
+            stop=stop_after_delay(_RETRY_S) & stop_after_attempt(2),  # a stalled machine asks twice all the same
             wait=wait_fixed(0.5),
             reraise=True,
         )
