@@ -15,7 +15,7 @@ import time
 from collections.abc import Awaitable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 from urllib.request import urlopen
 
 import numpy as np
@@ -29,6 +29,7 @@ from parivision.settings import get_settings
 from parivision.words import counted
 
 _START_SECONDS = 60
+_TRIES = 3
 _MIB = 2**20
 _PAGES = ("predict", "shot_map")  # of every other reader
 _CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
@@ -45,29 +46,44 @@ def running(
     ParameterError
         It did not start.
     """
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    command = [sys.executable, "-m", "parivision", "dashboard", "--no-browser", "--port", str(port), *arguments]
     base = arguments[arguments.index("--base-path") + 1].strip("/") if "--base-path" in arguments else ""
-    url = f"http://127.0.0.1:{port}/{base}/" if base else f"http://127.0.0.1:{port}/"
-    output = log.open("w") if log else subprocess.DEVNULL
-    server = subprocess.Popen(command, stdout=output, stderr=output, env=environment or dict(os.environ))
-    try:
-        end = time.monotonic() + _START_SECONDS
-        while not _answers(f"{url}health"):
-            if server.poll() is not None or time.monotonic() > end:
-                raise ParameterError(f"the dashboard did not start{': ' + log.read_text() if log else ''}")
-            time.sleep(0.1)
-        yield url, psutil.Process(server.pid)
-    finally:
-        server.send_signal(signal.SIGTERM)
+    command = [sys.executable, "-m", "parivision", "dashboard", "--no-browser", *arguments]
+    # Another program may take the free port between the look and the start.
+    for left in reversed(range(_TRIES)):
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            port = free.getsockname()[1]
+        url = f"http://127.0.0.1:{port}/{base}/" if base else f"http://127.0.0.1:{port}/"
+        with (log or Path(os.devnull)).open("w") as output:
+            server = subprocess.Popen(
+                [*command, "--port", str(port)], stdout=output, stderr=output, env=environment or dict(os.environ)
+            )
         try:
-            server.wait(timeout=30)
-        except subprocess.TimeoutExpired:
-            server.kill()
-            server.wait()
-        if log:
-            cast(Any, output).close()
+            if _starts(server, url):
+                yield url, psutil.Process(server.pid)
+                return
+            if server.poll() is None or not left:
+                raise ParameterError(f"the dashboard did not start{': ' + log.read_text() if log else ''}")
+        finally:
+            _end(server)
+
+
+def _starts(server: subprocess.Popen[bytes], url: str) -> bool:
+    """Whether it comes to answer, before it ends by itself or its time is up."""
+    end = time.monotonic() + _START_SECONDS
+    while not _answers(f"{url}health"):
+        if server.poll() is not None or time.monotonic() > end:
+            return False
+        time.sleep(0.1)
+    return True
+
+
+def _end(server: subprocess.Popen[bytes]) -> None:
+    server.send_signal(signal.SIGTERM)
+    try:
+        server.wait(timeout=30)
+    except subprocess.TimeoutExpired:
+        server.kill()
+        server.wait()
 
 
 def kernels_of(server: psutil.Process) -> list[psutil.Process]:
