@@ -287,7 +287,7 @@ def test_a_channel_that_is_down_is_asked_once_for_all_that_waits(configure: SET,
         configure(alert_webhook_url=server.url)
         outbox = Outbox(tmp_path / ".data")
         for number in range(5):
-            outbox.post(ALERT.model_copy(update={"alert_id": f"{number}-failed"}))
+            outbox.post(ALERT.model_copy(update={"alert_id": f"{number}-failed", "at": datetime.now(UTC).isoformat()}))
         assert len(outbox.deliver()) == 1
     assert len(server.messages) == 3
     assert all(entry.waiting == ["webhook"] for entry in outbox.entries())
@@ -328,7 +328,7 @@ def test_an_alert_that_is_refused_keeps_back_no_other(configure: SET, tmp_path: 
         configure(alert_webhook_url=server.url)
         outbox = Outbox(tmp_path / ".data")
         for number in range(2):
-            outbox.post(ALERT.model_copy(update={"alert_id": f"{number}-failed"}))
+            outbox.post(ALERT.model_copy(update={"alert_id": f"{number}-failed", "at": datetime.now(UTC).isoformat()}))
         assert "HTTP 400, 'no_text <b>'" in outbox.deliver()[0]
         assert [len(entry.waiting) for entry in outbox.entries()] == [1, 0]
         assert outbox.deliver() == []
@@ -356,7 +356,7 @@ def test_without_a_channel_alerts_are_kept_to_be_read(configure: SET, tmp_path: 
     assert "no channel was configured" in run("list").output
     outbox = Outbox(tmp_path / ".data")
     for number in range(KEPT + 20):
-        outbox.post(ALERT.model_copy(update={"alert_id": f"{number}-failed"}))
+        outbox.post(ALERT.model_copy(update={"alert_id": f"{number}-failed", "at": datetime.now(UTC).isoformat()}))
     outbox.deliver()
     assert len(outbox.entries()) == KEPT
     assert len(json.loads(run("list", "--json", "--last", "7").output)) == 7
