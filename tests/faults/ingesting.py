@@ -175,9 +175,9 @@ def place_of(kind: str, folder: Path, mongodb_uri: str = "") -> Iterator[Place]:
 def _serve() -> None:
     """Fork a child for each line of JSON on standard input; say its pid, then how it ended.
 
-    An order holds `variables` of the environment, `file`, `moment` and, if wanted, its `source`; `die_at`: at its n-th
-    word with the store the child kills the process `victim`, itself by default, with SIGKILL; or `go`: a file that it
-    waits for before it starts.
+    An order holds `variables` of the environment, `file`, `moment` and, if wanted, its `source`; `patience_s`: how long
+    it asks a server that is away; `die_at`: at its n-th word with the store the child kills the process `victim`,
+    itself by default, with SIGKILL; or `go`: a file that it waits for before it starts.
     """
     for name in ("parivision.etl", "parivision.store.duckdb_store", "parivision.store.mongodb_store", _LAZY):
         importlib.import_module(name)
@@ -202,6 +202,7 @@ def _child(order: dict[str, Any], pipe: int) -> None:
 
     # Several batches of a small file, as a large one has.
     duckdb_store._BATCH_ROWS = mongodb_store._BATCH_ROWS = 150
+    mongodb_store._RETRY_S = order.get("patience_s", mongodb_store._RETRY_S)
     os.environ.update(order["variables"])
     code, said = 0, {}
     try:

@@ -45,7 +45,7 @@ def parivision(toy: Workspace, *arguments: str, **more: str) -> CompletedProcess
 
 def records(toy: Workspace) -> list[RunRecord]:
     """The records of the schedule's runs, oldest first."""
-    files = sorted((toy.data / "runs").glob("*.json"), key=lambda path: path.stem)
+    files = sorted((toy.data / "runs").glob("[0-9]*.json"), key=lambda path: path.stem)
     found = [RunRecord.model_validate_json(path.read_text()) for path in files]
     return [record for record in found if record.about.slot]
 

@@ -124,7 +124,9 @@ def test_a_server_that_dies_mid_batch_is_a_fault_that_may_pass_and_a_replay_mend
 
 def test_a_server_that_is_back_soon_is_waited_for(server: Mongod, season: Season) -> None:
     place = season.begun("back")
-    season.worker.begin(place, season.season, SECOND, die_at=int(0.7 * season.words), victim=server.pid)
+    season.worker.begin(
+        place, season.season, SECOND, die_at=int(0.7 * season.words), victim=server.pid, patience_s=60.0
+    )
     server.wait_until_gone()
     server.start()
     assert season.worker.end()["code"] == 0

@@ -80,7 +80,7 @@ def test_the_local_champion_serves_and_nothing_is_promoted(
         answers = [json.loads(line) for line in result.stdout.splitlines()]
         assert len(answers) == 2
         for answer in answers:
-            assert answer["seconds"] < 15
+            assert answer["seconds"] < 60  # 10 s on a machine that does nothing else
             assert uri.removeprefix("http://") in answer["said"]
             assert "Check that the server runs" in answer["said"]
             assert "secret" not in answer["said"]

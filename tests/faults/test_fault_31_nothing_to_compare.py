@@ -36,7 +36,7 @@ CASES: dict[str, Callable[[pd.DataFrame, pd.DataFrame], Windows]] = {
 PREDICTIONS_ALONE = ("no prediction now", "no prediction before")
 
 
-@pytest.mark.filterwarnings("error")
+@pytest.mark.filterwarnings("error", "ignore::ResourceWarning")  # of what other tests left open
 @pytest.mark.parametrize("case", CASES)
 def test_what_the_notebook_calls_says_so(case: str) -> None:
     reference, current = CASES[case](*halves())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -16,16 +15,16 @@ import pytest
 import requests
 from faults.receivers import Chat, Mailbox, chat, mail_server
 from supervision_files import alertmanager_files, prometheus_files
-from supervision_programs import alertmanager, free_port, node_exporter, prometheus, running, wait_for
+from supervision_programs import Program, alertmanager, node_exporter, prometheus, running, wait_for
 
 _SERVER = "import sys, threading, prometheus_client as p; p.start_http_server(int(sys.argv[1]), '127.0.0.1'); threading.Event().wait()"  # noqa: E501
 
 
 @contextmanager
-def scraped(folder: Path, port: int) -> Iterator[subprocess.Popen[bytes]]:
+def scraped(folder: Path, port: int = 0) -> Iterator[Program]:
     """A server with metrics, in place of the API."""
     with running(lambda at: [sys.executable, "-c", _SERVER, str(at)], folder / "api.log", "/metrics", port=port) as up:
-        yield up.process
+        yield up
 
 
 def a_run(folder: Path, failed: int) -> None:
@@ -74,38 +73,43 @@ def text_of(message: EmailMessage) -> str:
 @pytest.mark.slow
 def test_what_breaks_is_told_and_its_end_too(tmp_path: Path) -> None:
     """A server that is scraped is killed, and a run fails: by chat and by mail, as a person reads it."""
-    api, textfiles = free_port(), tmp_path / "metrics"
+    textfiles = tmp_path / "metrics"
     textfiles.mkdir()
     a_run(textfiles, failed=0)
     with (
         chat() as told,
         mail_server() as box,
+        scraped(tmp_path) as server,
         node_exporter(textfiles) as node,
         alertmanager(alertmanager_files(tmp_path, chat=told.url, mail_port=box.port), tmp_path) as manager,
         prometheus(
-            prometheus_files(tmp_path, {"api": api, "node": node.port, "alertmanager": manager.port}), tmp_path
+            prometheus_files(
+                tmp_path,
+                {"api": server.port, "node": node.port, "alertmanager": manager.port},
+                interval="2s",  # which is how long a scrape may take, too
+            ),
+            tmp_path,
         ) as watching,
     ):
-        with scraped(tmp_path, api) as process:
-            wait_for(lambda: watching.query('up{job="api"} == 1'), what="the API is scraped")
-            wait_for(lambda: watching.query('parivision_run_last_failed{job="refresh"} == 0'), what="the run is known")
-            ours = [m for m in told.messages if "does not answer" in str(m) or "failed" in str(m)]
-            assert not ours, "nothing is wrong yet"
-            process.kill()
-            process.wait()
-            a_run(textfiles, failed=1)
-            down = posted(told, "CRITICAL", "The prediction API")
-            failed = posted(told, "WARNING", "The last run of refresh failed")
-            mail_down = mailed(box, "CRITICAL", "The prediction API")
-            mail_failed = mailed(box, "WARNING", "The last run of refresh failed")
-        with scraped(tmp_path, api):
+        wait_for(lambda: watching.query('up{job="api"} == 1'), what="the API is scraped")
+        wait_for(lambda: watching.query('parivision_run_last_failed{job="refresh"} == 0'), what="the run is known")
+        ours = [m for m in told.messages if "does not answer" in str(m) or "failed" in str(m)]
+        assert not ours, "nothing is wrong yet"
+        server.process.kill()
+        server.process.wait()
+        a_run(textfiles, failed=1)
+        down = posted(told, "CRITICAL", "The prediction API")
+        failed = posted(told, "WARNING", "The last run of refresh failed")
+        mail_down = mailed(box, "CRITICAL", "The prediction API")
+        mail_failed = mailed(box, "WARNING", "The last run of refresh failed")
+        with scraped(tmp_path, server.port):
             a_run(textfiles, failed=0)
             posted(told, "RESOLVED", "The last run of refresh failed")
             up = posted(told, "RESOLVED", "The prediction API")
             mail_up = mailed(box, "RESOLVED", "The prediction API")
             mailed(box, "RESOLVED", "The last run of refresh failed")
 
-    where = f"The prediction API on 127.0.0.1:{api} does not answer"
+    where = f"The prediction API on 127.0.0.1:{server.port} does not answer"
     assert down["title"] == f"[CRITICAL] PariVision: {where}"
     assert (down["color"], up["color"]) == ("danger", "good")
     assert "Prometheus has not reached it" in down["text"]

@@ -80,10 +80,12 @@ def test_a_champion_exchanged_under_load_loses_no_request(tmp_path: Path) -> Non
 
         def ask_on() -> list[tuple[int, Any]]:
             found = []
-            while not ended.is_set():
+            while True:
+                last = ended.is_set()  # one more answer when all is exchanged
                 status, answer = server.ask("POST", "/v1/predict", question())
                 found.append((status, answer.get("model", {}).get("version")))
-            return found
+                if last:
+                    return found
 
         asking = [threads.submit(ask_on) for _ in range(4)]
         versions = {1}

@@ -122,7 +122,7 @@ def test_a_bad_shadow_is_graded_on_the_next_snapshot_rolled_back_and_told(api: A
     assert ended is not None
     assert (ended.id, ended.state) == (rollout.id, "rolled back")
     assert "off by" in ended.reason
-    wait_for(api.alerts.exists)
+    wait_for(lambda: api.alerts.exists() and api.alerts.read_text(encoding="utf-8").endswith("\n"))
     (told,) = [json.loads(line) for line in api.alerts.read_text(encoding="utf-8").splitlines()]
     assert told["kind"] == "rolled back"
     said = api.run("rollout", "status", "pre_shot")

